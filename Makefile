@@ -1,0 +1,108 @@
+# `make` prints what there is. Every target sets up what it needs and is quick the second time (stamps in .make/).
+# Nothing here uses sudo: a missing prerequisite ends with the line that installs it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .make
+ARGS ?=
+SECONDS_PER_TARGET ?= 60
+SEED ?= 1
+
+CODE := sfu turn control bench tests scripts
+RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml $(wildcard Cargo.lock)
+PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
+
+.PHONY: help run test test-full lint fmt bench fuzz wheel venv dev engine page generate lock clean check-build check-page
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ------------------------------------------------------------------------------------------------- every day
+
+run: $(STAMPS)/run engine page ## Start a development server and print links to join
+	@exec $(BIN)/python -m control.cli serve --dev $(ARGS)
+
+test: dev engine page ## Run the tests (not those marked slow)
+	cargo test --locked --quiet --workspace
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-full: dev engine page ## Run every test, the slow ones too
+	cargo test --locked --quiet --workspace
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: dev ## Check format, types, layers, generated files and Rust lints
+	@$(BIN)/python scripts/lint.py $(ARGS)
+
+fmt: dev ## Format Python and Rust
+	$(BIN)/ruff check --fix-only --quiet $(wildcard $(CODE))
+	$(BIN)/ruff format $(wildcard $(CODE))
+	cargo fmt --all
+
+bench: dev engine ## Measure engine CPU per forwarded packet beside the floor
+	$(BIN)/python -m bench $(ARGS)
+
+fuzz: check-build ## Mutate every parser's corpus for SECONDS_PER_TARGET (60) seconds each, from SEED (1)
+	cargo run --locked --release --package fuzz -- all --seconds $(SECONDS_PER_TARGET) --seed $(SEED)
+
+wheel: $(STAMPS)/run page check-build ## Build the wheel into dist/
+	$(BIN)/maturin build --release --locked --out dist
+
+generate: dev ## Rewrite the files that are generated from code (config example, docs tables)
+	$(BIN)/python -m scripts.generate
+
+lock: ## Resolve the requirements*.lock files again
+	scripts/lock
+
+clean: ## Remove what make made (keeps Cargo's target/)
+	rm -rf $(VENV) $(STAMPS) control/page web/dist web/node_modules dist
+
+# --------------------------------------------------------------------------------------------------- set-up
+
+venv: dev ## Make .venv with run-time and development packages
+
+dev: $(STAMPS)/dev
+
+engine: $(STAMPS)/engine ## Build the Rust engine into the working tree (release)
+
+page: $(STAMPS)/page ## Build the meeting page
+
+$(STAMPS)/venv:
+	@PYTHON=$(PYTHON) scripts/prerequisites venv
+	@mkdir -p $(STAMPS)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(STAMPS)/run: $(STAMPS)/venv requirements.lock requirements-build.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock -r requirements-build.lock
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/run requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(STAMPS)/engine: $(STAMPS)/run $(RUST_SOURCES) pyproject.toml | check-build
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --skip-install --quiet
+	@touch $@
+
+$(STAMPS)/node: web/package.json web/package-lock.json | check-page
+	@mkdir -p $(STAMPS)
+	npm --prefix web ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(STAMPS)/page: $(STAMPS)/node $(PAGE_SOURCES)
+	npm --prefix web run --silent build
+	rm -rf control/page && cp -r web/dist control/page
+	@touch $@
+
+check-build:
+	@scripts/prerequisites build
+
+check-page:
+	@scripts/prerequisites page
