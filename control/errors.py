@@ -65,12 +65,13 @@ STATUS: dict[str, int] = {
     "too_large": 413,
     "upgrade_required": 426,
     "internal_error": 500,
-    # joins (sfu.errors); LiveKit's clients expect 401 for a missing grant
-    "join_refused": 400,
+    # the room layer (sfu.errors); LiveKit's clients expect 401 for a missing grant and do not retry a 4xx
     "not_allowed": 401,
     "room_not_found": 404,
-    "room_full": 503,
-    "limit_exceeded": 503,
+    "room_full": 429,
+    "limit_exceeded": 400,
+    "unsupported_type": 400,
+    "state_mismatch": 409,
     # this node
     "page_not_built": 503,
     "not_ready": 503,

@@ -10,22 +10,25 @@ import binascii
 import hashlib
 import hmac
 import json
+import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from control.errors import TokenError
 
-#: Names as they stand in a token; `TrackSource` of the protocol in lower case.
-Source = Literal["camera", "microphone", "screen_share", "screen_share_audio"]
-
 
 class _Claim(BaseModel):
     # Unknown claims are ignored: newer SDKs and back ends may say more than we understand.
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, strict=True, extra="ignore"
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        frozen=True,
+        strict=True,
+        extra="ignore",
     )
 
 
@@ -42,7 +45,7 @@ class Grants(_Claim):
     can_publish: bool | None = None
     can_subscribe: bool | None = None
     can_publish_data: bool | None = None
-    #: When set, it replaces `can_publish`: only these sources may be published.
+    #: Narrows `can_publish` to these sources; an empty list says nothing, as in LiveKit's server.
     can_publish_sources: tuple[str, ...] | None = None
     can_update_own_metadata: bool | None = None
     can_subscribe_metrics: bool | None = None
@@ -54,8 +57,7 @@ class Grants(_Claim):
 
     @property
     def may_publish(self) -> bool:
-        """Whether anything at all may be published."""
-        return bool(self.can_publish_sources) or self.can_publish is not False
+        return self.can_publish is not False
 
     @property
     def may_subscribe(self) -> bool:
@@ -67,10 +69,11 @@ class Grants(_Claim):
         return self.may_publish if self.can_publish_data is None else self.can_publish_data
 
     def may_publish_source(self, source: str) -> bool:
-        """`source` as it stands in a token ("camera"), any case."""
-        if self.can_publish_sources:
-            return source.lower() in (allowed.lower() for allowed in self.can_publish_sources)
-        return self.may_publish
+        """`source` is "camera", "microphone", "screen_share" or "screen_share_audio", in any case."""
+        if not self.may_publish:
+            return False
+        named = [allowed.lower() for allowed in self.can_publish_sources or ()]
+        return not named or source.lower() in named
 
 
 class Claims(_Claim):
@@ -101,14 +104,19 @@ def verify(token: str, keys: Mapping[str, str], now: float) -> Claims:
     head, body, signature = _split(token)
     header, claims = _json_object(head), _json_object(body)
     if header.get("alg") != "HS256":
-        raise TokenError("The access token is not signed with HS256. Sign it with the API secret and HS256.", code="token_algorithm")
+        raise TokenError(
+            "The access token is not signed with HS256. Sign it with the API secret and HS256.", code="token_algorithm"
+        )
     secret = keys.get(str(claims.get("iss")))
     if secret is None:
         raise TokenError(
-            "The access token's issuer is not an API key of this server. Put the API key in 'iss'.", code="token_unknown_key"
+            "The access token's issuer is not an API key of this server. Put the API key in 'iss'.",
+            code="token_unknown_key",
         )
     if not hmac.compare_digest(_sign(f"{head}.{body}", secret), _decode(signature)):
-        raise TokenError("The access token's signature is wrong. Sign it with the secret of its API key.", code="token_signature")
+        raise TokenError(
+            "The access token's signature is wrong. Sign it with the secret of its API key.", code="token_signature"
+        )
     _check_times(claims, now)
     try:
         # LiveKit's older tokens carry the identity in `jti`.
@@ -153,7 +161,9 @@ def mint(
 
 def _split(token: str) -> tuple[str, str, str]:
     if len(token) > _MAX_TOKEN_BYTES:
-        raise TokenError(f"The access token is longer than {_MAX_TOKEN_BYTES} bytes. Put less into its metadata and attributes.")
+        raise TokenError(
+            f"The access token is longer than {_MAX_TOKEN_BYTES} bytes. Put less into its metadata and attributes."
+        )
     parts = token.split(".")
     if len(parts) != 3:
         raise TokenError("The access token is not a JWT: it should have three parts with dots between them.")
@@ -162,20 +172,22 @@ def _split(token: str) -> tuple[str, str, str]:
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:
     expires_at, not_before = claims.get("exp"), claims.get("nbf")
-    if not _is_number(expires_at):
+    if not _is_time(expires_at):
         raise TokenError("The access token has no expiry. Put Unix seconds in 'exp'.", code="token_without_expiry")
     if now > expires_at + _LEEWAY_S:
         raise TokenError("The access token has expired. Ask your back end for a new one.", code="token_expired")
     if not_before is None:
         return
-    if not _is_number(not_before):
+    if not _is_time(not_before):
         raise TokenError("The access token's 'nbf' is not a number of Unix seconds.")
     if now < not_before - _LEEWAY_S:
-        raise TokenError("The access token is not valid yet. Check the clocks of both servers.", code="token_not_yet_valid")
+        raise TokenError(
+            "The access token is not valid yet. Check the clocks of both servers.", code="token_not_yet_valid"
+        )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_time(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _json_object(part: str) -> dict[str, Any]:

@@ -1,0 +1,207 @@
+"""`beep-media`: serve, config check, token, --version. Exit status 2 for bad arguments or configuration, 1 for a failed start."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from control import config as configuration
+from control.config import DEV_KEYS, Listen
+from control.errors import ConfigError, ControlError
+from control.serve import EngineFactory, SignalFactory
+from control.tokens import Grants, mint
+from control.version import VERSION
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    engine_factory: EngineFactory | None = None,
+    signal_factory: SignalFactory | None = None,
+) -> int:
+    """The console script. The factories are for tests that run without the native engine."""
+    options = _parser().parse_args(arguments)
+    try:
+        match options.command:
+            case "serve":
+                return _serve(options, engine_factory, signal_factory)
+            case "config":
+                return _check_config(options)
+            case _:
+                return _print_token(options)
+    except ControlError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2 if isinstance(error, ConfigError) else 1
+
+
+# -------------------------------------------------------------------------------------------------------- serve
+
+
+def _serve(
+    options: argparse.Namespace, engine_factory: EngineFactory | None, signal_factory: SignalFactory | None
+) -> int:
+    import asyncio
+
+    import uvloop
+
+    from control import logs, serve
+
+    config = configuration.load(
+        options.config, os.environ, _overrides(options), defaults=_dev_defaults(options) if options.dev else None
+    )
+    configuration.check_serving(config, dev=options.dev)
+    logs.configure(config.log.format, config.log.level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(
+            serve.run(config, dev=options.dev, engine_factory=engine_factory, signal_factory=signal_factory)
+        )
+
+
+def _dev_defaults(options: argparse.Namespace) -> dict[str, Any]:
+    defaults: dict[str, Any] = {"http": {"listen": _DEV_LISTEN}, "keys": dict(DEV_KEYS), "log": {"format": "console"}}
+    if options.port is not None:
+        # Not the first server on this machine, perhaps: its admin routes are on its public port anyway.
+        defaults["admin"] = {"listen": None}
+    return defaults
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if options.host is not None or options.port is not None:
+        values["http"] = {"listen": str(_listen(options))}
+    rtc = {"udp_port": options.udp_port, "shards": options.shards}
+    values["rtc"] = {key: value for key, value in rtc.items() if value is not None}
+    return values
+
+
+def _listen(options: argparse.Namespace) -> Listen:
+    """`--host` and `--port` over what the file and the environment say."""
+    dev = {"http": {"listen": _DEV_LISTEN}} if options.dev else None
+    said = configuration.load(options.config, os.environ, defaults=dev).http.listen
+    host = said.host if options.host is None else options.host.strip("[]")
+    return Listen(host, said.port if options.port is None else options.port)
+
+
+# ------------------------------------------------------------------------------------------------------- config
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    config = configuration.load(options.file, os.environ)
+    configuration.check_serving(config, dev=False)
+    sys.stdout.write(f"{options.file}: fine\n")
+    return 0
+
+
+# -------------------------------------------------------------------------------------------------------- token
+
+
+def _print_token(options: argparse.Namespace) -> int:
+    key, secret = _signing_key(options)
+    token = mint(
+        key,
+        secret,
+        _grants(options),
+        identity=options.identity,
+        now=time.time(),
+        ttl_s=options.ttl,
+        name=options.name,
+        metadata=options.metadata,
+    )
+    sys.stdout.write(token + "\n")
+    return 0
+
+
+def _signing_key(options: argparse.Namespace) -> tuple[str, str]:
+    secrets = configuration.load(options.config, os.environ).secrets or DEV_KEYS
+    name = options.key or next(iter(secrets))
+    if name not in secrets:
+        raise ConfigError(f"--key {name}: there is no such API key. Known: {', '.join(secrets)}.")
+    return name, secrets[name]
+
+
+def _grants(options: argparse.Namespace) -> Grants:
+    try:
+        said = json.loads(options.grants)
+    except ValueError as error:
+        raise ConfigError(f"--grants: is not JSON: {error}") from error
+    if not isinstance(said, dict):
+        raise ConfigError('--grants: should be a JSON object such as {"canPublish": false}.')
+    known = {str(field.alias) for field in Grants.model_fields.values()}
+    if unknown := sorted(said.keys() - known):
+        raise ConfigError(f"--grants: there is no grant '{unknown[0]}'. Known: {', '.join(sorted(known))}.")
+    try:
+        return Grants.model_validate_json(json.dumps({"roomJoin": True, "room": options.room, **said}))
+    except ValueError as error:
+        raise ConfigError(f"--grants: {error}") from error
+
+
+# ------------------------------------------------------------------------------------------------------ options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="beep-media", description="A selective forwarding unit that LiveKit clients can talk to."
+    )
+    parser.add_argument("--version", action="version", version=f"beep-media {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="run a node until SIGINT or SIGTERM"))
+    config = commands.add_parser("config", help="work with configuration files")
+    actions = config.add_subparsers(dest="action", required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="say whether a file can be served with (status 2 if not)")
+    check.add_argument("file", type=Path, metavar="FILE")
+    _add_token(commands.add_parser("token", help="print an access token"))
+    return parser
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument("--config", type=Path, metavar="FILE", help="YAML; config.example.yaml shows every key")
+    serve.add_argument(
+        "--dev", action="store_true", help="try-out on this machine: key devkey, secret secret, two links to join"
+    )
+    serve.add_argument("--host", metavar="ADDR", help="listen there; with --dev and not loopback: self-signed TLS")
+    serve.add_argument("--port", type=_port, metavar="N", help="HTTP port (7880); 0 takes a free one")
+    serve.add_argument(
+        "--udp-port", type=_port, metavar="N", help="first media port (7882), one per shard; 0 takes free ones"
+    )
+    serve.add_argument("--shards", type=int, metavar="N", help="packet threads (one per CPU)")
+
+
+def _add_token(token: argparse.ArgumentParser) -> None:
+    token.add_argument("--room", required=True)
+    token.add_argument("--identity", required=True)
+    token.add_argument("--name", default="", help="display name")
+    token.add_argument("--metadata", default="")
+    token.add_argument(
+        "--ttl", type=_duration_s, default=6 * 3600.0, metavar="TIME", help="30s, 10m, 6h (the default), 2d"
+    )
+    token.add_argument("--grants", default="{}", metavar="JSON", help='more of the video grant: {"canPublish": false}')
+    token.add_argument(
+        "--config", type=Path, metavar="FILE", help="take the API key from here (else BEEP_MEDIA_KEYS, else devkey)"
+    )
+    token.add_argument("--key", metavar="NAME", help="which API key, when there are several")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port (0 to 65535)")
+    return int(text)
+
+
+def _duration_s(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a time; write 30s, 10m, 6h or 2d")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+_DEV_LISTEN = "127.0.0.1:7880"
+
+if __name__ == "__main__":
+    sys.exit(main())

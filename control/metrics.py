@@ -1,0 +1,251 @@
+"""`/metrics`: what this node counts. Names, labels and meanings are listed in `docs/metrics.md`, generated from here.
+
+Labels are bounded by the code: never a room, participant, track, address or any text that a client chose. Packets are counted by
+the engine; the collector turns its last snapshot into families when somebody asks, so nothing here runs per packet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sfu.seam import Stats
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What lives on this node now."""
+
+    rooms: int = 0
+    #: State of `ParticipantInfo` in lower case -> count.
+    participants: Mapping[str, int] = field(default_factory=dict)
+    #: (direction "in"/"out", kind) -> count.
+    tracks: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    #: "transports", "producers", "consumers" that the room layer holds open.
+    engine_objects: Mapping[str, int] = field(default_factory=dict)
+
+
+class Sources(Protocol):
+    """Where the collector reads; both are called on the event loop's thread."""
+
+    def stats(self) -> Stats: ...
+    def inventory(self) -> Inventory: ...
+
+
+class Metrics:
+    """Every metric of one node, in a registry of its own."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self._joins = Counter(
+            "sfu_joins",
+            "Join requests; the result is joined, resumed or an error code.",
+            ["result", "connection", "reconnect"],
+            registry=self.registry,
+        )
+        self._join_stage = Histogram(
+            "sfu_join_stage_seconds",
+            "Time from the join request until this stage was reached.",
+            ["stage"],
+            buckets=_JOIN_BUCKETS,
+            registry=self.registry,
+        )
+        self._http = Histogram(
+            "http_request_duration_seconds",
+            "Time to answer a request; for WebSockets, to accept it.",
+            ["route", "method", "status_class"],
+            buckets=_HTTP_BUCKETS,
+            registry=self.registry,
+        )
+        self._loop_lag = Histogram(
+            "sfu_event_loop_lag_seconds",
+            "How late the event loop ran a timer that was due.",
+            buckets=_LAG_BUCKETS,
+            registry=self.registry,
+        )
+        self._node_state = Gauge(
+            "sfu_node_state", "1 for the state this node is in.", ["state"], registry=self.registry
+        )
+        self.set_state("starting")
+        Info("sfu_build", "What is running.", registry=self.registry).info({"version": version})
+        ProcessCollector(registry=self.registry)
+        for stage in JOIN_STAGES:
+            self._join_stage.labels(stage)
+
+    def watch(self, sources: Sources) -> None:
+        """Adds the engine's and the rooms' numbers, read from `sources` at each scrape."""
+        self.registry.register(_NodeCollector(sources))
+
+    def count_join(self, result: str, *, single: bool, reconnect: bool) -> None:
+        """`result` is "joined", "resumed" or the code of the error that refused it."""
+        self._joins.labels(result, "single" if single else "dual", "yes" if reconnect else "no").inc()
+
+    def observe_join_stage(self, stage: str, seconds: float) -> None:
+        """`stage` is one of `JOIN_STAGES`; `seconds` since the request arrived."""
+        self._join_stage.labels(stage).observe(seconds)
+
+    def observe_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """`route` is the pattern, not the path."""
+        known = method if method in _METHODS else "other"
+        self._http.labels(route, known, f"{status // 100}xx").observe(seconds)
+
+    def set_state(self, state: str) -> None:
+        """`state` is one of `NODE_STATES`."""
+        for known in NODE_STATES:
+            self._node_state.labels(known).set(known == state)
+
+    def render(self) -> bytes:
+        """The text exposition format. About a millisecond per hundred series."""
+        return generate_latest(self.registry)
+
+    async def watch_loop(self) -> None:
+        """Measures the loop's lag until cancelled."""
+        while True:
+            due = time.monotonic() + _LAG_INTERVAL_S
+            await asyncio.sleep(_LAG_INTERVAL_S)
+            self._loop_lag.observe(max(0.0, time.monotonic() - due))
+
+
+class _NodeCollector(Collector):
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def describe(self) -> Iterable[Metric]:
+        return [*_inventory_families(Inventory()), *_engine_families(Stats())]
+
+    def collect(self) -> Iterable[Metric]:
+        return [*_inventory_families(self._sources.inventory()), *_engine_families(self._sources.stats())]
+
+
+def _inventory_families(inventory: Inventory) -> Iterator[Metric]:
+    yield GaugeMetricFamily("sfu_rooms", "Rooms on this node.", value=inventory.rooms)
+    participants = GaugeMetricFamily("sfu_participants", "Participants on this node.", labels=["state"])
+    for state in PARTICIPANT_STATES:
+        participants.add_metric([state], inventory.participants.get(state, 0))
+    yield participants
+    tracks = GaugeMetricFamily(
+        "sfu_tracks", "Tracks published to us (in) and subscriptions (out).", labels=["direction", "kind"]
+    )
+    for direction in ("in", "out"):
+        for kind in ("audio", "video"):
+            tracks.add_metric([direction, kind], inventory.tracks.get((direction, kind), 0))
+    yield tracks
+    objects = GaugeMetricFamily(
+        "sfu_engine_objects", "What the room layer holds open in the engine.", labels=["object"]
+    )
+    for name in ENGINE_OBJECTS:
+        objects.add_metric([name], inventory.engine_objects.get(name, 0))
+    yield objects
+    yield GaugeMetricFamily("sfu_tasks", "Tasks of the event loop.", value=_task_count())
+
+
+def _task_count() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0  # described outside a loop
+
+
+def _engine_families(stats: Stats) -> Iterator[Metric]:
+    totals: defaultdict[str, int] = defaultdict(int)
+    for shard in stats.shards:
+        for name, value in shard.counters.items():
+            totals[name] += value
+    mapped: set[str] = set()
+    for family in ENGINE_FAMILIES:
+        metric_type = GaugeMetricFamily if family.gauge else CounterMetricFamily
+        metric = metric_type(family.name, family.help, labels=family.labels)
+        for counter, labels in family.read(totals):
+            metric.add_metric(labels, totals[counter])
+            mapped.add(counter)
+        yield metric
+    other = CounterMetricFamily(
+        "sfu_engine_events", "Counters of the engine without a metric of their own.", labels=["name"]
+    )
+    for counter in sorted(totals.keys() - mapped):
+        other.add_metric([counter], totals[counter])
+    yield other
+    yield _latency(stats)
+
+
+def _latency(stats: Stats) -> Metric:
+    counts: defaultdict[int, int] = defaultdict(int)
+    for shard in stats.shards:
+        for bound_us, count in shard.forward_latency_us:
+            counts[bound_us] += count
+    total_us = sum(shard.forward_latency_sum_us for shard in stats.shards)
+    # -1 stands for +Inf and belongs last.
+    bounds = sorted(bound for bound in counts if bound >= 0)
+    buckets = [(repr(bound / 1e6), float(counts[bound])) for bound in bounds]
+    buckets.append(("+Inf", float(counts.get(-1, 0))))
+    return HistogramMetricFamily(
+        "sfu_forward_latency_seconds",
+        "From the kernel's receive time of a packet until it was handed back to the kernel.",
+        buckets=buckets,
+        sum_value=total_us / 1e6,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFamily:
+    """One metric made of the engine's dotted counters: `prefix.<label>.<label>` or, without labels, `prefix` alone."""
+
+    prefix: str
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    gauge: bool = False
+
+    def read(self, counters: Mapping[str, int]) -> Iterator[tuple[str, list[str]]]:
+        """(counter, label values) of every counter that belongs here."""
+        if not self.labels:
+            if self.prefix in counters:
+                yield self.prefix, []
+            return
+        for counter in sorted(counters):
+            head, _, rest = counter.partition(self.prefix + ".")
+            values = rest.split(".")
+            if not head and rest and len(values) == len(self.labels):
+                yield counter, values
+
+
+def every_metric(metrics: Metrics) -> list[tuple[str, str, str]]:
+    """(name as scraped, type, help) of every metric, for the documentation."""
+    rows = []
+    for metric in metrics.registry.collect():
+        suffix = {"counter": "_total", "info": "_info"}.get(metric.type, "")
+        rows.append((metric.name + suffix, metric.type, metric.documentation))
+    return sorted(rows)
+
+
+NODE_STATES = ("starting", "serving", "draining")
+PARTICIPANT_STATES = ("joining", "joined", "active", "disconnected")
+ENGINE_OBJECTS = ("transports", "producers", "consumers")
+JOIN_STAGES = ("auth", "signal", "offer_answer", "connected", "first_rtp_in", "first_rtp_out")
+
+ENGINE_FAMILIES = (
+    EngineFamily("packets", "sfu_packets", "RTP and RTCP packets.", ("direction", "kind", "class")),
+    EngineFamily("bytes", "sfu_bytes", "Bytes of UDP payload.", ("direction",)),
+    EngineFamily("dropped", "sfu_packets_dropped", "Packets dropped, by reason.", ("reason",)),
+    EngineFamily("nacks", "sfu_nacks", "Sequence numbers asked for again.", ("direction", "result")),
+    EngineFamily("keyframe_requests", "sfu_keyframe_requests", "PLI and FIR.", ("direction", "result")),
+    EngineFamily(
+        "udp.kernel_drops", "sfu_udp_kernel_drops", "Datagrams the kernel dropped because our receive buffer was full."
+    ),
+)
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_LAG_INTERVAL_S = 0.1
+_LAG_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+_JOIN_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_HTTP_BUCKETS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0)

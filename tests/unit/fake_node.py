@@ -1,0 +1,55 @@
+"""`beep-media` on a fake engine and with empty rooms, for tests of the process itself: `python fake_node.py serve --dev ...`.
+
+Two routes misbehave on purpose: /raise raises, /hang never answers. `FAKE_NODE_HANG` makes the drain hang.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+
+from aiohttp import web
+
+from control.cli import main
+from control.metrics import Inventory
+from control.serve import SignalParts
+from sfu.seam import EngineConfig
+from sfu.testing import FakeEngine
+
+
+class EmptySignalServer:
+    def __init__(self, parts: SignalParts) -> None:
+        self.parts = parts
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/raise", self.fail)
+        app.router.add_get("/rtc/v1", self.join)
+
+    async def fail(self, request: web.Request) -> web.Response:
+        logging.getLogger("test").warning("seen a client", extra={"remote": request.remote, "identity": "bob"})
+        logging.getLogger("test").warning("from %s", request.remote)
+        raise RuntimeError(f"made for a test by {request.remote}")
+
+    async def join(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for _ in socket:
+            pass
+        return socket
+
+    def inventory(self) -> Inventory:
+        return Inventory(rooms=0)
+
+    async def close(self) -> None:
+        if "FAKE_NODE_HANG" in os.environ:
+            await asyncio.sleep(3600)
+
+
+def engine(config: EngineConfig) -> FakeEngine:
+    return FakeEngine(config.shards)
+
+
+if __name__ == "__main__":
+    sys.exit(main(engine_factory=engine, signal_factory=EmptySignalServer))
