@@ -109,9 +109,9 @@ class EngineFacade:
     def addresses(self, shard: int) -> Sequence[seam.Address]:
         return self.engine.addresses(shard)
 
-    def least_loaded_shard(self) -> int:
-        """The shard with the fewest transports; the lowest number among equals."""
-        return min(range(self.shards), key=lambda shard: self._load[shard])
+    def shard_load(self) -> Sequence[int]:
+        """Open transports per shard."""
+        return tuple(self._load)
 
     def counts(self) -> dict[str, int]:
         return {

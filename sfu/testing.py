@@ -1,6 +1,6 @@
 """`FakeEngine`: the engine's side of the seam without Rust or a socket, strict about misuse, for tests above it."""
 
-# ruff: noqa: S101, D102
+# ruff: noqa: S101
 
 from __future__ import annotations
 

@@ -1,0 +1,272 @@
+"""One participant: identity, state, rights, and its parts - signalling sink, connection, publishing, subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from livekit.protocol import models, rtc
+
+from sfu import ids, seam
+from sfu.connection.base import Connection
+from sfu.connection.dual import DualPeerConnection
+from sfu.connection.single import SinglePeerConnection
+from sfu.engine import EngineFacade
+from sfu.errors import StateMismatch
+from sfu.ids import Identity, TrackSid
+from sfu.negotiation import AudioOptions, InboundTrack
+from sfu.policy import limits
+from sfu.policy.patience import Patience
+from sfu.policy.permission import Permission, TrackAccess
+from sfu.publishing import Publishing
+from sfu.subscription import Subscriptions
+
+if TYPE_CHECKING:
+    from sfu.room import Room
+
+
+class SignalSink(Protocol):
+    """Where messages to a client go. Neither call blocks or raises; after `close` nothing is delivered."""
+
+    def send(self, message: rtc.SignalResponse) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOptions:
+    """Everything a join brings, already checked against its token."""
+
+    identity: Identity
+    permission: Permission = field(default_factory=Permission)
+    name: str = ""
+    metadata: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    kind: int = 0
+    client: models.ClientInfo = field(default_factory=models.ClientInfo)
+    #: v1: one connection, the client offers. v0: two.
+    single_connection: bool = True
+    auto_subscribe: bool = True
+
+    @property
+    def protocol(self) -> int:
+        """The protocol that we advertise: 18 means pre-negotiated channels, which only v1 clients of 18 open."""
+        return 18 if self.single_connection and self.client.protocol >= 18 else 17
+
+    @property
+    def subscriber_primary(self) -> bool:
+        return not self.single_connection and self.client.protocol > 2 and self.permission.can_subscribe
+
+
+class Participant:
+    """Lives from the join until `close`, across signalling connections: `signal` is None while a resume is awaited."""
+
+    def __init__(
+        self, room: Room, engine: EngineFacade, options: JoinOptions, signal: SignalSink, joined_at: float
+    ) -> None:
+        self.room = room
+        self.sid = ids.participant_sid()
+        self.identity = options.identity
+        self.name = options.name
+        self.metadata = options.metadata
+        self.attributes = dict(options.attributes)
+        self.permission = options.permission
+        self.options = options
+        self.signal: SignalSink | None = signal
+        self.access = TrackAccess()
+        self.publishing = Publishing(engine, self)
+        self.subscriptions = Subscriptions(self, auto=options.auto_subscribe)
+        #: False once a transport is gone: its keys went with it.
+        self.resumable = True
+        self._joined_at = joined_at
+        self._version = 0
+        self._state = models.ParticipantInfo.State.JOINED
+        self._disconnect_reason: int = models.DisconnectReason.UNKNOWN_REASON
+        #: Those who left while no signalling connection was there to say so.
+        self._missed: list[models.ParticipantInfo] = []
+        self._connect = Patience(CONNECT_TIMEOUT_S)
+        self._connect.arm()
+        self._resume = Patience(RESUME_TIMEOUT_S)
+        self.connection = self._open_connection(engine)
+
+    # --------------------------------------------------------------------------------------------------- getters
+
+    @property
+    def closed(self) -> bool:
+        return self._state == models.ParticipantInfo.State.DISCONNECTED
+
+    def info(self) -> models.ParticipantInfo:
+        return models.ParticipantInfo(
+            sid=self.sid,
+            identity=self.identity,
+            state=self._state,
+            tracks=self.publishing.infos(),
+            metadata=self.metadata,
+            joined_at=int(self._joined_at),
+            joined_at_ms=int(self._joined_at * 1000),
+            name=self.name,
+            version=self._version,
+            permission=self.permission.to_proto(),
+            is_publisher=bool(self.publishing.publications),
+            kind=models.ParticipantInfo.Kind.Name(self.options.kind),
+            attributes=self.attributes,
+            disconnect_reason=models.DisconnectReason.Name(self._disconnect_reason),
+            client_protocol=self.options.client.client_protocol,
+            capabilities=list(self.options.client.capabilities)[:16],
+        )
+
+    # ------------------------------------------------------------------------------------- signalling connections
+
+    def send(self, message: rtc.SignalResponse) -> None:
+        """Lost while no signalling connection is there; a resume sends the whole state anew."""
+        if self.signal is not None:
+            self.signal.send(message)
+        elif message.HasField("update"):
+            gone = [info for info in message.update.participants if info.state == info.State.DISCONNECTED]
+            self._missed = (self._missed + gone)[-limits.MAX_REQUEST_ITEMS :]
+
+    def handle_signal_lost(self, signal: SignalSink) -> None:
+        """The socket went away without a leave. The media may still flow; the client has a while to resume."""
+        if self.signal is signal and not self.closed:
+            self.signal = None
+            self._resume.arm()
+
+    def resume(self, signal: SignalSink) -> list[models.ParticipantInfo]:
+        """A new socket takes over. Returns who left meanwhile. Raises `StateMismatch`."""
+        if not self.resumable:
+            raise StateMismatch("the media connection is gone; join anew")
+        if self.signal is not None:
+            self.signal.close()
+        self.signal = signal
+        self._resume.disarm()
+        missed, self._missed = self._missed, []
+        return missed
+
+    def leave(self, reason: int, action: int) -> None:
+        """Tells the client to go (or to come back: RECONNECT) and closes the participant."""
+        self.send(
+            rtc.SignalResponse(
+                leave=rtc.LeaveRequest(
+                    reason=models.DisconnectReason.Name(reason),
+                    action=rtc.LeaveRequest.Action.Name(action),
+                    can_reconnect=action != rtc.LeaveRequest.Action.DISCONNECT,
+                )
+            )
+        )
+        self.close(reason)
+
+    def close(self, reason: int) -> None:
+        """Gives everything back and leaves the room; safe to call twice."""
+        if self.closed:
+            return
+        self._state = models.ParticipantInfo.State.DISCONNECTED
+        self._disconnect_reason = reason
+        self._version += 1
+        final = self.info()
+        self.publishing.close()
+        self.subscriptions.close()
+        self.connection.close()
+        if self.signal is not None:
+            self.signal.close()
+            self.signal = None
+        self.room.handle_left(self, final)
+
+    # ------------------------------------------------------------------------------------------- changes of state
+
+    def announce(self) -> None:
+        """Everybody who may know learns the present state."""
+        if not self.closed:
+            self._version += 1
+            self.room.handle_changed(self)
+
+    def update(
+        self, name: str | None = None, metadata: str | None = None, attributes: Mapping[str, str] | None = None
+    ) -> None:
+        """Changes what was given; an attribute set to "" is removed. Raises `LimitExceeded` and changes nothing."""
+        merged = {key: value for key, value in {**self.attributes, **(attributes or {})}.items() if value}
+        limits.check_name(name or "", "name")
+        limits.check_metadata(metadata or "")
+        limits.check_attributes(merged)
+        self.name = self.name if name is None else name
+        self.metadata = self.metadata if metadata is None else metadata
+        self.attributes = merged
+        self.announce()
+
+    def handle_permission(self, permission: Permission) -> None:
+        """The server API changed the rights; tracks that they no longer cover end."""
+        self.permission = permission
+        self.publishing.handle_permission()
+        self.subscriptions.handle_permission()
+        self.announce()
+
+    def handle_access(self, wire: rtc.SubscriptionPermission) -> None:
+        """The client restricts who may subscribe to its tracks."""
+        self.access.replace(wire)
+        for participant in self.room.others(self):
+            participant.subscriptions.handle_access(self)
+
+    def handle_timeout(self, now: float) -> None:
+        if self._connect.expired(now):
+            self.leave(models.DisconnectReason.JOIN_FAILURE, rtc.LeaveRequest.Action.DISCONNECT)
+        elif self._resume.expired(now):
+            self.close(models.DisconnectReason.SIGNAL_CLOSE)
+        else:
+            self.connection.handle_timeout(now)
+            self.publishing.handle_timeout(now)
+
+    # --------------------------------------------------------------------------- events of the transports (engine)
+
+    def handle_connected(self) -> None:
+        self._connect.disarm()
+        if self._state == models.ParticipantInfo.State.JOINED:
+            self._state = models.ParticipantInfo.State.ACTIVE
+            self.announce()
+
+    def handle_closed(self, reason: str) -> None:
+        """A transport ended by itself. Its keys are gone, so only a full reconnect helps; a client that closed it left."""
+        if reason == "peer_closed":
+            self.resumable = False
+            self._resume.arm()
+        else:
+            self.leave(models.DisconnectReason.CONNECTION_TIMEOUT, rtc.LeaveRequest.Action.RECONNECT)
+
+    def handle_data(self, label: str, payload: bytes) -> None:
+        self.room.data.handle_data(self, label, payload)
+
+    def handle_data_overflow(self) -> None:
+        self.room.data.handle_overflow(self)
+
+    def handle_data_low(self) -> None:
+        self.room.data.handle_low(self)
+
+    # -------------------------------------------------------------------------------- questions of the connection
+
+    def codec_for(self, cid: str) -> str | None:
+        return self.publishing.codec_for(cid)
+
+    def audio_options(self, cid: str) -> AudioOptions:
+        return self.publishing.audio_options(cid)
+
+    def handle_inbound(self, transport: seam.TransportId, tracks: Sequence[InboundTrack]) -> None:
+        self.publishing.handle_inbound(transport, tracks)
+
+    def handle_negotiation_failed(self, reason: str) -> None:  # noqa: ARG002 (for logs of the caller)
+        if self.signal is not None:
+            self.leave(models.DisconnectReason.STATE_MISMATCH, rtc.LeaveRequest.Action.RECONNECT)
+
+    def _open_connection(self, engine: EngineFacade) -> Connection:
+        shard, candidates = self.room.shard, self.room.candidates
+        if not self.options.single_connection:
+            return DualPeerConnection(engine, self, self, shard, candidates)
+        negotiated = self.options.protocol >= 18
+        return SinglePeerConnection(engine, self, self, shard, candidates, negotiated_channels=negotiated)
+
+
+def track_sids(names: Sequence[str]) -> list[TrackSid]:
+    return [TrackSid(name) for name in names[: limits.MAX_REQUEST_ITEMS]]
+
+
+# Clients give a connection 15 s and then try again.
+CONNECT_TIMEOUT_S = 30.0
+# The engine drops a silent transport after 30 s; a client that lost its socket resumes within seconds.
+RESUME_TIMEOUT_S = 15.0

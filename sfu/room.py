@@ -1,0 +1,226 @@
+"""One room on one shard: who is in it, who learns what, speakers, data, and when it ends. No asyncio, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from livekit.protocol import models, rtc
+
+from sfu import ids
+from sfu.connection.transport import Candidates
+from sfu.data import DataRouter
+from sfu.engine import EngineFacade
+from sfu.errors import NotAllowed, NotFound, RoomFull
+from sfu.ids import Identity, ParticipantSid, RoomName, TrackSid
+from sfu.participant import JoinOptions, Participant, SignalSink
+from sfu.policy import limits
+from sfu.policy.patience import Patience
+from sfu.policy.speakers import WINDOW_S, Speaker, SpeakerTracker
+from sfu.publication import Publication
+
+
+@dataclass(frozen=True, slots=True)
+class RoomOptions:
+    """LiveKit's defaults. Times in seconds; `max_participants` 0 is no limit."""
+
+    #: How long an empty room waits for its first participant.
+    empty_timeout_s: float = 300.0
+    #: How long it stays after the last one left.
+    departure_timeout_s: float = 20.0
+    max_participants: int = 0
+    metadata: str = ""
+
+
+class Room:
+    """Verbs: `join`, `handle_*`, `handle_timeout(now)`, `close`. `on_closed` is called once, when it ended by itself."""
+
+    def __init__(
+        self,
+        engine: EngineFacade,
+        name: RoomName,
+        shard: int,
+        candidates: Candidates,
+        options: RoomOptions,
+        created_at: float,
+    ) -> None:
+        self.name = name
+        self.sid = ids.room_sid()
+        self.shard = shard
+        self.candidates = candidates
+        self.options = options
+        self.metadata = options.metadata
+        self.participants: dict[Identity, Participant] = {}
+        self.speakers: SpeakerTracker[ParticipantSid] = SpeakerTracker()
+        self.data = DataRouter(engine)
+        self.on_closed: Callable[[Room], None] = lambda _room: None
+        self.closed = False
+        self._engine = engine
+        self._created_at = created_at
+        self._empty = Patience(options.empty_timeout_s)
+        self._empty.arm()
+        self._stale = Patience(ROOM_UPDATE_S)
+        self._window = Patience(WINDOW_S)
+        self._window.arm()
+
+    # --------------------------------------------------------------------------------------------------- getters
+
+    def info(self) -> models.Room:
+        visible = [item for item in self.participants.values() if not item.permission.hidden]
+        return models.Room(
+            sid=self.sid,
+            name=self.name,
+            empty_timeout=int(self.options.empty_timeout_s),
+            departure_timeout=int(self.options.departure_timeout_s),
+            max_participants=self.options.max_participants,
+            creation_time=int(self._created_at),
+            creation_time_ms=int(self._created_at * 1000),
+            enabled_codecs=enabled_codecs(),
+            metadata=self.metadata,
+            num_participants=len(visible),
+            num_publishers=sum(1 for item in visible if item.publishing.publications),
+        )
+
+    def others(self, participant: Participant) -> Iterator[Participant]:
+        return (item for item in self.participants.values() if item is not participant)
+
+    def visible_others(self, participant: Participant) -> list[models.ParticipantInfo]:
+        return [item.info() for item in self.others(participant) if not item.permission.hidden]
+
+    def participant(self, identity: Identity) -> Participant:
+        """Raises `NotFound`."""
+        found = self.participants.get(identity)
+        if found is None:
+            raise NotFound(f"there is no participant '{identity}' in room '{self.name}'")
+        return found
+
+    # ------------------------------------------------------------------------------------------ coming and going
+
+    def join(
+        self, options: JoinOptions, signal: SignalSink, joined_at: float, greet: Callable[[Participant], None]
+    ) -> Participant:
+        """Adds a participant; one of the same identity has to leave. Raises `RoomFull`.
+
+        `joined_at` is in Unix seconds. `greet` is called before anything else is sent: the join response is the first message.
+        """
+        older = self.participants.get(options.identity)
+        limit = self.options.max_participants
+        if older is None and limit and len(self.participants) >= limit:
+            raise RoomFull(f"room '{self.name}' has its maximum of {limit} participants; try again later")
+        if older is not None:
+            older.leave(models.DisconnectReason.DUPLICATE_IDENTITY, rtc.LeaveRequest.Action.DISCONNECT)
+        participant = Participant(self, self._engine, options, signal, joined_at)
+        self.participants[participant.identity] = participant
+        self._empty.disarm()
+        self._stale.arm()
+        greet(participant)
+        self.handle_changed(participant)
+        for other in self.others(participant):
+            for publication in other.publishing.publications.values():
+                participant.subscriptions.handle_published(publication)
+        return participant
+
+    def handle_left(self, participant: Participant, final: models.ParticipantInfo) -> None:
+        """Called by the participant at the end of its `close`."""
+        if self.participants.get(participant.identity) is participant:
+            del self.participants[participant.identity]
+        self.data.handle_left(participant)
+        self.speakers.forget(participant.sid)
+        if not participant.permission.hidden:
+            self.broadcast(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[final])))
+        self._stale.arm()
+        if not self.participants:
+            self._empty = Patience(self.options.departure_timeout_s)
+            self._empty.arm()
+
+    def close(self, reason: int, action: int) -> None:
+        """Everybody has to leave."""
+        if self.closed:
+            return
+        self.closed = True
+        for participant in list(self.participants.values()):
+            participant.leave(reason, action)
+        self.on_closed(self)
+
+    # ------------------------------------------------------------------------------------------------- handle_*
+
+    def handle_changed(self, participant: Participant) -> None:
+        """A participant's info changed; a hidden one is nobody else's business."""
+        message = rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[participant.info()]))
+        if participant.permission.hidden:
+            participant.send(message)
+        else:
+            self.broadcast(message)
+
+    def handle_published(self, publication: Publication) -> None:
+        """A track can be had now; `handle_changed` told everybody before."""
+        if publication.owner.permission.hidden:
+            return
+        for participant in self.others(publication.owner):
+            participant.subscriptions.handle_published(publication)
+
+    def handle_timeout(self, now: float) -> None:
+        """Everything that takes time; to be called every `TICK_S`."""
+        for participant in list(self.participants.values()):
+            participant.handle_timeout(now)
+        self.data.handle_timeout(now)
+        if self._window.expired(now):
+            self._window.arm()
+            self._tell_speakers(self.speakers.poll_changes())
+        if self._stale.expired(now):
+            self.broadcast(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.info())))
+        if self._empty.expired(now) and not self.participants:
+            self.close(models.DisconnectReason.ROOM_CLOSED, rtc.LeaveRequest.Action.DISCONNECT)
+
+    # --------------------------------------------------------------------------------------- for the server API
+
+    def update_metadata(self, metadata: str) -> None:
+        """Raises `LimitExceeded`."""
+        limits.check_metadata(metadata)
+        self.metadata = metadata
+        self.broadcast(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.info())))
+
+    def remove(self, identity: Identity) -> None:
+        """Raises `NotFound`."""
+        participant = self.participant(identity)
+        participant.leave(models.DisconnectReason.PARTICIPANT_REMOVED, rtc.LeaveRequest.Action.DISCONNECT)
+
+    def mute_track(self, identity: Identity, sid: TrackSid, muted: bool) -> models.TrackInfo:
+        """Mutes for the owner, whose media stops at once. Raises `NotFound`, and `NotAllowed` for an unmute.
+
+        Nobody's microphone is opened from afar.
+        """
+        if not muted:
+            raise NotAllowed("a track is unmuted by its owner only")
+        participant = self.participant(identity)
+        participant.publishing.handle_mute(sid, True, by_server=True)
+        return next((info for info in participant.publishing.infos() if info.sid == sid), models.TrackInfo(sid=sid))
+
+    def broadcast(self, message: rtc.SignalResponse) -> None:
+        for participant in self.participants.values():
+            participant.send(message)
+
+    # ------------------------------------------------------------------------------------------------- internals
+
+    def _tell_speakers(self, changes: list[Speaker[ParticipantSid]]) -> None:
+        """Each hears of itself and of those it is subscribed to."""
+        if not changes:
+            return
+        for participant in self.participants.values():
+            speakers = [
+                models.SpeakerInfo(sid=speaker.key, level=speaker.level, active=speaker.active)
+                for speaker in changes
+                if speaker.key == participant.sid or participant.subscriptions.hears(speaker.key)
+            ]
+            if speakers:
+                participant.send(rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=speakers)))
+
+
+def enabled_codecs() -> list[models.Codec]:
+    """What may be published here, in LiveKit's spelling."""
+    return [models.Codec(mime=mime) for mime in _CODECS]
+
+
+_CODECS = ("audio/opus", "video/VP8", "video/H264", "video/VP9", "video/AV1")
+# Counts of participants change in bursts; metadata is sent at once.
+ROOM_UPDATE_S = 1.0

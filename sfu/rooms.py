@@ -1,0 +1,88 @@
+"""The rooms of this process: makes them, places them on shards, ticks and ends them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from livekit.protocol import models, rtc
+
+from sfu.connection.transport import Candidates
+from sfu.engine import EngineFacade
+from sfu.errors import RoomNotFound
+from sfu.ids import RoomName
+from sfu.room import Room, RoomOptions
+
+
+class Rooms:
+    """A new room goes to the shard with the fewest transports and stays there."""
+
+    def __init__(
+        self,
+        engine: EngineFacade,
+        candidates: Candidates,
+        defaults: RoomOptions | None = None,
+        *,
+        auto_create: bool = True,
+    ) -> None:
+        self.engine = engine
+        self.defaults = defaults or RoomOptions()
+        self.auto_create = auto_create
+        self._candidates = candidates
+        self._rooms: dict[RoomName, Room] = {}
+
+    def get(self, name: RoomName) -> Room | None:
+        return self._rooms.get(name)
+
+    def all(self) -> list[Room]:
+        return list(self._rooms.values())
+
+    def create(self, name: RoomName, created_at: float, options: RoomOptions | None = None) -> Room:
+        """The room of that name, new when there is none. `created_at` in Unix seconds."""
+        room = self._rooms.get(name)
+        if room is None:
+            room = Room(self.engine, name, self._choose_shard(), self._candidates, options or self.defaults, created_at)
+            room.on_closed = self._forget
+            self._rooms[name] = room
+        return room
+
+    def for_join(self, name: RoomName, created_at: float, options: Callable[[], RoomOptions]) -> Room:
+        """The room to join; made on the way if that is allowed, else raises `RoomNotFound`."""
+        room = self._rooms.get(name)
+        if room is not None:
+            return room
+        if not self.auto_create:
+            # Clients look for the words "requested room does not exist".
+            raise RoomNotFound(f"requested room does not exist: '{name}'; create it first with the server API")
+        return self.create(name, created_at, options())
+
+    def handle_timeout(self, now: float) -> None:
+        """To be called every `TICK_S` with a monotonic time."""
+        for room in self.all():
+            room.handle_timeout(now)
+
+    def close(self) -> None:
+        """The server stops: clients are told to come back."""
+        for room in self.all():
+            room.close(models.DisconnectReason.SERVER_SHUTDOWN, rtc.LeaveRequest.Action.RECONNECT)
+
+    def counts(self) -> dict[str, int]:
+        """Rooms, participants, and tracks published and subscribed."""
+        people = [person for room in self._rooms.values() for person in room.participants.values()]
+        return {
+            "rooms": len(self._rooms),
+            "participants": len(people),
+            "tracks_published": sum(len(person.publishing.publications) for person in people),
+            "tracks_subscribed": sum(len(person.subscriptions) for person in people),
+        }
+
+    def _choose_shard(self) -> int:
+        """The least loaded by transports; among equals those with fewer rooms (empty rooms have no transports yet)."""
+        load = self.engine.shard_load()
+        rooms = [0] * len(load)
+        for room in self._rooms.values():
+            rooms[room.shard] += 1
+        return min(range(len(load)), key=lambda shard: (load[shard], rooms[shard]))
+
+    def _forget(self, room: Room) -> None:
+        if self._rooms.get(room.name) is room:
+            del self._rooms[room.name]
