@@ -9,7 +9,7 @@ use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
-use openssl::ssl::{SslContext, SslMethod, SslOptions, SslSessionCacheMode, SslVerifyMode, SslVersion};
+use openssl::ssl::{SslContext, SslMethod, SslMode, SslOptions, SslSessionCacheMode, SslVerifyMode, SslVersion};
 use openssl::x509::{X509, X509Name, X509NameBuilder};
 
 /// The TLS library refused to do its part (local misconfiguration, not the client's doing).
@@ -45,7 +45,7 @@ impl Certificate {
         let digest = certificate.digest(MessageDigest::sha256())?;
         Ok(Self {
             fingerprint: format_fingerprint(&digest),
-            context: context(SslMethod::dtls_server(), &certificate, &key)?,
+            context: context(SslMethod::dtls_server(), Some((&certificate, &key)))?,
         })
     }
 
@@ -84,16 +84,20 @@ fn common_name(text: &str) -> Result<X509Name, ErrorStack> {
 }
 
 /// A DTLS 1.2 context with forward-secret AEAD suites. SRTP profiles and the peer's fingerprint are set per connection.
-pub(crate) fn context(method: SslMethod, certificate: &X509, key: &PKey<Private>) -> Result<SslContext, ErrorStack> {
+pub(crate) fn context(method: SslMethod, identity: Option<(&X509, &PKey<Private>)>) -> Result<SslContext, ErrorStack> {
     let mut context = SslContext::builder(method)?;
     context.set_min_proto_version(Some(SslVersion::DTLS1_2))?;
     context.set_max_proto_version(Some(SslVersion::DTLS1_2))?;
     context.set_options(SslOptions::NO_QUERY_MTU | SslOptions::NO_TICKET | SslOptions::NO_RENEGOTIATION);
     context.set_session_cache_mode(SslSessionCacheMode::OFF);
+    // Idle connections are many: 34 kB less for each.
+    context.set_mode(SslMode::RELEASE_BUFFERS);
     context.set_cipher_list(CIPHERS)?;
     context.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
-    context.set_certificate(certificate)?;
-    context.set_private_key(key)?;
+    if let Some((certificate, key)) = identity {
+        context.set_certificate(certificate)?;
+        context.set_private_key(key)?;
+    }
     Ok(context.build())
 }
 
@@ -112,7 +116,7 @@ pub(crate) fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     let mut pairs = hex.trim().split(':');
     for byte in &mut digest {
-        let pair = pairs.next().filter(|pair| pair.len() == 2)?;
+        let pair = pairs.next().filter(|pair| pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
         *byte = u8::from_str_radix(pair, 16).ok()?;
     }
     pairs.next().is_none().then_some(digest)
