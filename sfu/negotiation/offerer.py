@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sfu.negotiation.types import LocalEndpoint, Offer, OfferResult, OutboundTrack
+from sfu.negotiation.answerer import session_id
+from sfu.negotiation.codecs import Codec, stream_format
+from sfu.negotiation.description import Section, SessionDescription
+from sfu.negotiation.extensions import OFFERED, parse_extmap
+from sfu.negotiation.media import MediaLines, rejected_lines, with_stereo
+from sfu.negotiation.transport import (
+    candidate_lines,
+    data_lines,
+    is_data_section,
+    remote_parameters,
+    session_lines,
+    tagged_section,
+    transport_lines,
+)
+from sfu.negotiation.types import LocalEndpoint, Offer, OfferResult, OutboundTrack, PlacedTrack, SdpError
+from sfu.seam import Kind
 
 
 class Offerer:
@@ -15,16 +31,208 @@ class Offerer:
 
     def __init__(self, local: LocalEndpoint) -> None:
         self.local = local
+        self._session_id = session_id(local)
+        self._version = 0
+        self._slots: list[_Slot] = []
+        self._next_mid = 1
+        self._outstanding = False
+        self._payload_types = _PayloadTypes()
 
     @property
     def outstanding(self) -> bool:
         """An offer waits for its answer; another one must not be made."""
-        raise NotImplementedError
+        return self._outstanding
 
     def offer(self, outbound: Sequence[OutboundTrack]) -> Offer:
         """Offers a data section (first) and one section per track. RuntimeError while one is outstanding."""
-        raise NotImplementedError
+        if self._outstanding:
+            raise RuntimeError("handle the answer to the last offer before making another")
+        self._fill_slots(outbound)
+        self._version += 1
+        self._outstanding = True
+        tracks = {slot.mid: slot.track.track_sid for slot in self._slots if slot.track is not None}
+        return Offer(self._write(), tracks)
 
-    def handle_answer(self, answer: str) -> OfferResult:
+    def handle_answer(self, answer: str | SessionDescription) -> OfferResult:
         """Takes the client's answer. Raises `SdpError`, and then the offer is still outstanding."""
-        raise NotImplementedError
+        if not self._outstanding:
+            raise SdpError("an answer came without an offer")
+        description = SessionDescription.parse(answer) if isinstance(answer, str) else answer
+        sections = self._matched_sections(description)
+        accepted = [section for section in description.sections if not section.rejected]
+        tagged = tagged_section(description, accepted)
+        application = next((section for section in accepted if is_data_section(section)), None)
+        remote = remote_parameters(tagged, application, _answered_extensions(accepted), ("active",))
+
+        self._outstanding = False
+        placed: list[PlacedTrack] = []
+        rejected: list[str] = []
+        for slot, section in zip(self._slots, sections, strict=True):
+            slot.settle(section)
+            if slot.track is None:
+                continue
+            track = _placed(slot.track, section)
+            if track is None:
+                rejected.append(slot.track.track_sid)
+                slot.track = None
+            else:
+                placed.append(track)
+        return OfferResult(remote, tuple(placed), tuple(rejected))
+
+    def _fill_slots(self, outbound: Sequence[OutboundTrack]) -> None:
+        """Tracks keep their slot; a freed slot is offered inactive once, for clients look for a change to active."""
+        wanted = {track.track_sid: track for track in outbound}
+        for slot in self._slots:
+            if slot.track is not None:
+                slot.track = wanted.pop(slot.track.track_sid, None)
+                slot.reusable = False
+        for track in wanted.values():
+            slot = self._free_slot(track.kind)
+            slot.track = track
+
+    def _free_slot(self, kind: Kind) -> _Slot:
+        for slot in self._slots:
+            if slot.track is None and slot.reusable and (slot.dead or slot.kind == kind):
+                if slot.dead:  # RFC 8829 section 5.2.2: a recycled section gets a new mid and may change its kind
+                    slot.mid, slot.kind, slot.codec, slot.dead = self._new_mid(), kind, None, False
+                return slot
+        slot = _Slot(self._new_mid(), kind)
+        self._slots.append(slot)
+        return slot
+
+    def _new_mid(self) -> str:
+        mid, self._next_mid = str(self._next_mid), self._next_mid + 1
+        return mid
+
+    def _matched_sections(self, description: SessionDescription) -> list[Section]:
+        """The answer's media sections in our order (RFC 3264 section 6: same number, same order)."""
+        description.check_mids()
+        expected = [_DATA_MID, *(slot.mid for slot in self._slots)]
+        if [section.mid for section in description.sections] != expected:
+            raise SdpError("an answer has the sections of the offer, in the same order and with the same mids")
+        return description.sections[1:]
+
+    def _write(self) -> str:
+        transport = transport_lines(self.local, "actpass")
+        mids = [_DATA_MID, *(slot.mid for slot in self._slots if not slot.dead)]
+        lines = session_lines(self._session_id, self._version, mids, mixed=True)
+        lines += data_lines(_DATA_MID, transport + candidate_lines(self.local.candidates))
+        for slot in self._slots:
+            lines += self._section(slot, transport)
+        lines.append("")
+        return "\r\n".join(lines)
+
+    def _section(self, slot: _Slot, transport: Sequence[str]) -> list[str]:
+        if slot.track is not None:
+            slot.codec = self._payload_types.codec(slot.track)
+        assert slot.codec is not None, "a slot is made for a track"  # noqa: S101
+        codec, track = slot.codec, slot.track
+        if slot.dead:
+            return rejected_lines(slot.kind, _PROTOCOL, (str(codec.payload_type),), slot.mid)
+        return MediaLines(
+            kind=slot.kind,
+            protocol=_PROTOCOL,
+            mid=slot.mid,
+            direction="inactive" if track is None else "sendonly",
+            codec=codec,
+            rtx_payload_type=codec.payload_type + 1 if slot.kind == "video" else None,
+            fmtp=codec.fmtp if track is None else with_stereo(codec.fmtp, track.fmtp),
+            extmap=_EXTMAP[slot.kind],
+            feedback=_FEEDBACK[slot.kind],
+            track=track,
+        ).write(transport)
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One section of our offers, for the lifetime of the connection."""
+
+    mid: str
+    kind: Kind
+    track: OutboundTrack | None = None
+    codec: Codec | None = None
+    #: Offered without a track and answered: may carry another one.
+    reusable: bool = False
+    #: The client rejected the section (port 0): it stays so until recycled under another mid.
+    dead: bool = False
+
+    def settle(self, section: Section) -> None:
+        """The client has answered this section."""
+        self.dead = section.rejected
+        self.reusable = self.track is None or section.rejected
+
+
+class _PayloadTypes:
+    """Our payload types: one per codec and format over the whole bundle, RTX always the next number."""
+
+    def __init__(self) -> None:
+        self._codecs: dict[tuple[str, str, int], Codec] = {}
+
+    def codec(self, track: OutboundTrack) -> Codec:
+        key = stream_format(track.mime_type, track.fmtp)
+        if key not in self._codecs:
+            self._codecs[key] = self._new(key, track)
+        return self._codecs[key]
+
+    def _new(self, key: tuple[str, str, int], track: OutboundTrack) -> Codec:
+        name, profile, mode = key
+        if name == "opus":
+            feedback = frozenset(_FEEDBACK["audio"])
+            return Codec(_OPUS_PAYLOAD_TYPE, name, 48000, "2", "minptime=10;useinbandfec=1", feedback)
+        used = sum(codec.name != "opus" for codec in self._codecs.values())
+        fmtp = _video_fmtp(name, profile, mode)
+        return Codec(_VIDEO_PAYLOAD_TYPES[used], name, 90000, None, fmtp, frozenset(_FEEDBACK["video"]))
+
+
+def _video_fmtp(name: str, profile: str, mode: int) -> str:
+    """Written anew from what was understood: no text of one client reaches another."""
+    if name == "h264":
+        level_id = _H264_LEVEL_IDS[profile]
+        return f"level-asymmetry-allowed=1;packetization-mode={mode};profile-level-id={level_id}"
+    return {"vp9": f"profile-id={profile}", "av1": f"profile={profile}"}.get(name, "")
+
+
+def _placed(track: OutboundTrack, section: Section) -> PlacedTrack | None:
+    """What to send with, from the client's answer; None if it takes the track not at all."""
+    if section.rejected or section.direction not in ("recvonly", "sendrecv"):
+        return None
+    codec = section.codecs.find(track.mime_type, track.fmtp)
+    if codec is None:
+        return None
+    rtx = section.codecs.rtx.get(codec.payload_type) if track.rtx_ssrc is not None else None
+    return PlacedTrack(track.track_sid, section.mid, codec.payload_type, rtx)
+
+
+def _answered_extensions(sections: Sequence[Section]) -> dict[str, int]:
+    """Our ids of the extensions that some section of the answer took."""
+    ids: dict[str, int] = {}
+    for section in sections:
+        offered = OFFERED["audio"] if section.kind == "audio" else OFFERED["video"]
+        for value in section.attributes.get("extmap", ()):
+            number, uri, _ = parse_extmap(value)
+            if offered.get(uri) == number:
+                ids[uri] = number
+    return ids
+
+
+_DATA_MID = "0"
+_PROTOCOL = "UDP/TLS/RTP/SAVPF"
+_OPUS_PAYLOAD_TYPE = 111
+# The first of pairs (media, RTX) that avoid static types and RTCP (RFC 3551 table 5, RFC 5761 section 4); more pairs than
+# there are video formats in `codecs`.
+_VIDEO_PAYLOAD_TYPES = (96, 98, 100, 102, 104, 106, 108, 112, 114, 116, 118, 120, 122, 124, 126, 35, 37, 39, 41, 43, 45)
+_EXTMAP: dict[Kind, tuple[str, ...]] = {
+    kind: tuple(f"{number} {uri}" for uri, number in uris.items()) for kind, uris in OFFERED.items()
+}
+_FEEDBACK: dict[Kind, tuple[str, ...]] = {
+    "audio": ("transport-cc", "nack"),
+    "video": ("transport-cc", "goog-remb", "ccm fir", "nack", "nack pli"),
+}
+# Level 3.1 everywhere: with level-asymmetry-allowed it does not limit what is sent.
+_H264_LEVEL_IDS = {
+    "constrained-baseline": "42e01f",
+    "baseline": "42001f",
+    "main": "4d001f",
+    "constrained-high": "640c1f",
+    "high": "64001f",
+}

@@ -1,0 +1,125 @@
+"""A section on which the client sends: which encodings it brings and what our answer says about them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+from sfu.negotiation.codecs import Codec, parse_fmtp
+from sfu.negotiation.description import Section
+from sfu.negotiation.extensions import RID, TRANSPORT_CC
+from sfu.negotiation.types import AudioOptions, InboundTrack
+from sfu.seam import EncodingParameters, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Msid:
+    """Stream and track id of a=msid (RFC 8830); "" where absent, "-" means "no stream"."""
+
+    stream: str
+    track: str
+
+
+def read_msid(section: Section) -> Msid:
+    """From a=msid, else from the older a=ssrc:<n> msid:..."""
+    value = section.first("msid")
+    if value is None:
+        for line in section.attributes.get("ssrc", ()):
+            _, found, rest = line.partition(" msid:")
+            if found:
+                value = rest
+                break
+    stream, _, track = (value or "").strip().partition(" ")
+    return Msid(stream, track.strip())
+
+
+def send_rids(section: Section) -> list[str]:
+    """The rids that the client sends, in its order: a=simulcast (RFC 8853), else a lone a=rid (RFC 8851)."""
+    declared = [value.split(" ")[0] for value in section.attributes.get("rid", ()) if value.split(" ")[1:2] == ["send"]]
+    listed = _simulcast_send(section.first("simulcast") or "")
+    rids = [rid for rid in listed if rid in declared] if listed else declared
+    return [rid for rid in dict.fromkeys(rids) if _RID.fullmatch(rid)][:MAX_ENCODINGS]
+
+
+def encodings(section: Section, rids: list[str]) -> tuple[EncodingParameters, ...]:
+    """Lowest quality first: by rid name (q < h < f) where the names are known, else in the order given."""
+    if rids:
+        if set(rids) <= set(_QUALITY_OF_RID):
+            rids = sorted(rids, key=_QUALITY_OF_RID.__getitem__)
+        return tuple(EncodingParameters(rid=rid) for rid in rids)
+    ssrcs = _numbers(line.partition(" ")[0] for line in section.attributes.get("ssrc", ()))
+    groups = [group.split() for group in section.attributes.get("ssrc-group", ())]
+    repairs = {pair[0]: pair[1] for name, *values in groups if name == "FID" and len(pair := _numbers(values)) == 2}
+    layers = next((_numbers(values) for name, *values in groups if name == "SIM"), [])
+    primaries = layers or [ssrc for ssrc in ssrcs if ssrc not in repairs.values()][:1]
+    signalled = [EncodingParameters(None, ssrc, repairs.get(ssrc)) for ssrc in primaries[:MAX_ENCODINGS]]
+    return tuple(signalled) or (EncodingParameters(rid=None),)
+
+
+def read_inbound(
+    section: Section, codec: Codec, rtx_payload_type: int | None, extmap: tuple[str, ...], fmtp: str
+) -> InboundTrack:
+    """What the engine and the room need of the section; `extmap` and `fmtp` are as answered."""
+    msid = read_msid(section)
+    feedback = accepted_feedback(codec, extmap)
+    rids = send_rids(section) if any(value.endswith(RID) for value in extmap) else []
+    return InboundTrack(
+        mid=section.mid,
+        kind=cast("Kind", section.kind),
+        cid=msid.track,
+        stream_id=msid.stream,
+        mime_type=codec.mime_type,
+        clock_rate=codec.clock_rate,
+        payload_type=codec.payload_type,
+        rtx_payload_type=rtx_payload_type,
+        encodings=encodings(section, rids),
+        nack="nack" in feedback,
+        transport_cc="transport-cc" in feedback,
+        remb="goog-remb" in feedback,
+        fmtp=fmtp,
+    )
+
+
+def accepted_feedback(codec: Codec, extmap: tuple[str, ...]) -> list[str]:
+    """The a=rtcp-fb values of an answer. REMB only where transport-cc cannot be had: one estimator per connection."""
+    congestion = "goog-remb"
+    if "transport-cc" in codec.feedback and any(value.endswith(TRANSPORT_CC) for value in extmap):
+        congestion = "transport-cc"
+    return [value for value in (congestion, "ccm fir", "nack", "nack pli") if value in codec.feedback]
+
+
+def opus_fmtp(offered: str, options: AudioOptions) -> str:
+    """The answer's format: what was offered, with DTX and stereo as the publisher asked for them in AddTrack."""
+    parameters = parse_fmtp(offered)
+    for name in ("usedtx", "stereo", "maxaveragebitrate"):
+        parameters.pop(name, None)
+    if options.dtx:
+        parameters["usedtx"] = "1"
+    if options.stereo:
+        parameters |= {"stereo": "1", "maxaveragebitrate": str(_STEREO_BITRATE_BPS)}
+    return ";".join(f"{name}={value}" if value else name for name, value in parameters.items())
+
+
+def _simulcast_send(value: str) -> list[str]:
+    """`send q;~h;f,g recv x` -> [q, h, f]: the first alternative of each stream, paused or not."""
+    tokens = value.split()
+    if "send" not in tokens[:-1]:
+        return []
+    streams = tokens[tokens.index("send") + 1].split(";")
+    return [stream.split(",")[0].removeprefix("~") for stream in streams]
+
+
+def _numbers(texts: Iterable[str]) -> list[int]:
+    """SSRCs among the texts, each once."""
+    found = (int(text) for text in texts if text.isascii() and text.isdigit() and len(text) <= 10)
+    return list(dict.fromkeys(number for number in found if 0 < number < 1 << 32))
+
+
+#: The engine handles up to three simulcast streams per section; LiveKit's clients never send more.
+MAX_ENCODINGS = 3
+
+_STEREO_BITRATE_BPS = 510_000
+_QUALITY_OF_RID = {"q": 0, "h": 1, "f": 2}
+_RID = re.compile(r"[A-Za-z0-9_-]{1,16}")
