@@ -1,8 +1,26 @@
-//! To be written.
+//! Moves packets from publishers to subscribers, without sockets and without a clock (sans I/O).
+//!
+//! [`Transport`](transport::Transport) is one client's ICE-lite, DTLS, SRTP and SCTP; [`Forwarder`] composes the
+//! transports of one shard with producers (media that clients send) and consumers (media that we send to clients).
 
 pub mod dtls;
-pub mod path;
 pub mod srtp;
 pub mod transport;
 
+mod command;
+mod counters;
+mod event;
+mod forwarder;
+mod id;
+mod latency;
+mod path;
+mod sink;
+
+pub use command::*;
+pub use counters::Counters;
+pub use event::Event;
+pub use forwarder::{Forwarder, ForwarderConfig};
+pub use id::{ConsumerId, ProducerId, TransportId};
+pub use latency::LatencyHistogram;
 pub use path::Path;
+pub use sink::DatagramSink;
