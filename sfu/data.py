@@ -62,6 +62,8 @@ class DataRouter:
         if packet.WhichOneof("value") == "transcription" and not sender.permission.agent:
             return self._drop("not_allowed")
         _stamp(packet, sender)
+        if label == RELIABLE:
+            sender.last_message_sequence = packet.sequence
         self._forward(sender, label, packet, sender.room.others(sender))
         return None
 

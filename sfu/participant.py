@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -78,6 +78,11 @@ class Participant:
         self.subscriptions = Subscriptions(self, auto=options.auto_subscribe)
         #: False once a transport is gone: its keys went with it.
         self.resumable = True
+        #: Of the last reliable packet, which a resuming client asks for.
+        self.last_message_sequence = 0
+        #: For the shell: called at the first connected transport, and at the end.
+        self.on_connected: Callable[[], object] = _nothing
+        self.on_closed: Callable[[], object] = _nothing
         self._joined_at = joined_at
         self._version = 0
         self._state = models.ParticipantInfo.State.JOINED
@@ -94,6 +99,10 @@ class Participant:
     @property
     def closed(self) -> bool:
         return self._state == models.ParticipantInfo.State.DISCONNECTED
+
+    def state_name(self) -> str:
+        """In lower case: "joined", "active" ..."""
+        return models.ParticipantInfo.State.Name(self._state).lower()
 
     def info(self) -> models.ParticipantInfo:
         return models.ParticipantInfo(
@@ -170,6 +179,7 @@ class Participant:
             self.signal.close()
             self.signal = None
         self.room.handle_left(self, final)
+        self.on_closed()
 
     # ------------------------------------------------------------------------------------------- changes of state
 
@@ -220,6 +230,7 @@ class Participant:
         self._connect.disarm()
         if self._state == models.ParticipantInfo.State.JOINED:
             self._state = models.ParticipantInfo.State.ACTIVE
+            self.on_connected()
             self.announce()
 
     def handle_closed(self, reason: str) -> None:
@@ -260,6 +271,10 @@ class Participant:
             return DualPeerConnection(engine, self, self, shard, candidates)
         negotiated = self.options.protocol >= 18
         return SinglePeerConnection(engine, self, self, shard, candidates, negotiated_channels=negotiated)
+
+
+def _nothing() -> None:
+    pass
 
 
 def track_sids(names: Sequence[str]) -> list[TrackSid]:

@@ -86,6 +86,19 @@ class Publishing:
                 return
         raise NotFound(f"there is no track {sid} to mute")
 
+    def update_audio(self, sid: TrackSid, features: Sequence[models.AudioTrackFeature]) -> None:
+        """Raises `NotFound`."""
+        info = self._publication(sid).info
+        del info.audio_features[:]
+        info.audio_features.extend(list(features)[:_MAX_LAYERS])
+        self._owner.announce()
+
+    def update_video(self, sid: TrackSid, width: int, height: int) -> None:
+        """Raises `NotFound`."""
+        info = self._publication(sid).info
+        info.width, info.height = width, height
+        self._owner.announce()
+
     def handle_permission(self) -> None:
         """The owner's rights changed: what it may no longer publish ends now."""
         permission = self._owner.permission
@@ -126,7 +139,16 @@ class Publishing:
     def infos(self) -> Iterator[models.TrackInfo]:
         return (publication.info for publication in self.publications.values())
 
+    def pending_sids(self) -> set[str]:
+        return {info.sid for info in self._pending.values()}
+
     # ------------------------------------------------------------------------------------------------- internals
+
+    def _publication(self, sid: TrackSid) -> Publication:
+        publication = self.publications.get(sid)
+        if publication is None:
+            raise NotFound(f"there is no track {sid}")
+        return publication
 
     def _check(self, request: rtc.AddTrackRequest) -> None:
         if request.sid:

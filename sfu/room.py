@@ -94,6 +94,11 @@ class Room:
             raise NotFound(f"there is no participant '{identity}' in room '{self.name}'")
         return found
 
+    def is_full_for(self, identity: Identity) -> bool:
+        """Whoever is in already may come again: the older one leaves."""
+        limit = self.options.max_participants
+        return bool(limit) and identity not in self.participants and len(self.participants) >= limit
+
     # ------------------------------------------------------------------------------------------ coming and going
 
     def join(
@@ -104,9 +109,8 @@ class Room:
         `joined_at` is in Unix seconds. `greet` is called before anything else is sent: the join response is the first message.
         """
         older = self.participants.get(options.identity)
-        limit = self.options.max_participants
-        if older is None and limit and len(self.participants) >= limit:
-            raise RoomFull(f"room '{self.name}' has its maximum of {limit} participants; try again later")
+        if self.is_full_for(options.identity):
+            raise RoomFull(f"room '{self.name}' has its {self.options.max_participants} participants; try again later")
         if older is not None:
             older.leave(models.DisconnectReason.DUPLICATE_IDENTITY, rtc.LeaveRequest.Action.DISCONNECT)
         participant = Participant(self, self._engine, options, signal, joined_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from livekit.protocol import models, rtc
@@ -11,6 +12,8 @@ from sfu.engine import EngineFacade
 from sfu.errors import RoomNotFound
 from sfu.ids import RoomName
 from sfu.room import Room, RoomOptions
+
+_log = logging.getLogger(__name__)
 
 
 class Rooms:
@@ -58,7 +61,10 @@ class Rooms:
     def handle_timeout(self, now: float) -> None:
         """To be called every `TICK_S` with a monotonic time."""
         for room in self.all():
-            room.handle_timeout(now)
+            try:
+                room.handle_timeout(now)
+            except Exception:  # noqa: BLE001 (a bug in one room must not stop the others' timers)
+                _log.exception("a room's timers failed")
 
     def close(self) -> None:
         """The server stops: clients are told to come back."""

@@ -1,0 +1,191 @@
+"""One signalling WebSocket: reads requests, writes responses, and nothing else. A participant may outlive it.
+
+Responses are queued while a request is handled and written by one task. A reader that falls too far behind is cut off;
+it can resume.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from aiohttp import WSCloseCode, WSMsgType, web
+from livekit.protocol import models, rtc
+
+from control.signal import frames
+from control.signal.frames import FrameError
+from control.signal.handlers import HANDLERS
+from sfu.errors import MediaError, StateMismatch
+from sfu.negotiation import SdpError
+from sfu.participant import Participant
+
+if TYPE_CHECKING:
+    from control.signal.server import SignalServer
+
+_log = logging.getLogger(__name__)
+
+
+class SignalSession:
+    """A `SignalSink`. `run` serves the socket until either side ends it."""
+
+    def __init__(self, server: SignalServer, request: web.Request) -> None:
+        self.server = server
+        self.participant: Participant | None = None
+        self._request = request
+        self._socket = web.WebSocketResponse(
+            heartbeat=_HEARTBEAT_S, max_msg_size=frames.MAX_FRAME_BYTES, timeout=_CLOSE_TIMEOUT_S, compress=False
+        )
+        self._queue: deque[bytes | str] = deque()
+        self._queued_bytes = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._text = False
+        self._bad_frames = 0
+        self._refresh: asyncio.TimerHandle | None = None
+
+    # ------------------------------------------------------------------------------------------- the sink's side
+
+    def send(self, message: rtc.SignalResponse) -> None:
+        if self._closing:
+            return
+        frame = self.server.encoder.encode(message, text=self._text)
+        self._queue.append(frame)
+        self._queued_bytes += len(frame)
+        if len(self._queue) > MAX_QUEUED_FRAMES or self._queued_bytes > MAX_QUEUED_BYTES:
+            _log.info("a signalling client reads too slowly; it is cut off")
+            self.abort()
+        self._wake.set()
+
+    def now_ms(self) -> int:
+        """Unix time, for pongs."""
+        return int(time.time() * 1000)
+
+    def close(self) -> None:
+        """What is queued is still written, then the socket is closed."""
+        self._closing = True
+        self._wake.set()
+
+    def abort(self) -> None:
+        """Drops the socket without a goodbye."""
+        self._closing = True
+        self._queue.clear()
+        if self._request.transport is not None:
+            self._request.transport.abort()
+        self._wake.set()
+
+    # ---------------------------------------------------------------------------------------------- the socket
+
+    def can_upgrade(self) -> bool:
+        """Whether the request is a WebSocket handshake at all."""
+        return self._socket.can_prepare(self._request).ok
+
+    async def run(self) -> web.WebSocketResponse:
+        """Upgrades and serves. The first message is queued already."""
+        writer: asyncio.Task[None] | None = None
+        try:
+            await self._socket.prepare(self._request)
+            writer = asyncio.create_task(self._write(), name="signal-writer")
+            await self._read()
+        finally:
+            self._closing = True
+            self._wake.set()
+            if self._refresh is not None:
+                self._refresh.cancel()
+            if self.participant is not None:
+                self.participant.handle_signal_lost(self)
+            if writer is not None:
+                await self._finish(writer)
+        return self._socket
+
+    def schedule_refresh(self) -> None:
+        """Sends a fresh token now and every five minutes."""
+        participant = self.participant
+        if participant is None or participant.closed or self._closing:
+            return
+        self.send(rtc.SignalResponse(refresh_token=self.server.refresh_token(participant)))
+        self._refresh = asyncio.get_running_loop().call_later(REFRESH_INTERVAL_S, self.schedule_refresh)
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            if self._closing:
+                continue
+            if message.type in (WSMsgType.BINARY, WSMsgType.TEXT):
+                self._text = message.type == WSMsgType.TEXT
+                if not self._handle_frame(message.data):
+                    await self._socket.close(code=WSCloseCode.INVALID_TEXT, message=b"frames are not SignalRequests")
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                frame = self._queue.popleft()
+                self._queued_bytes -= len(frame)
+                try:
+                    if isinstance(frame, str):
+                        await self._socket.send_str(frame)
+                    else:
+                        await self._socket.send_bytes(frame)
+                except (ConnectionError, RuntimeError):
+                    return
+            if self._closing:
+                with contextlib.suppress(ConnectionError, RuntimeError):
+                    await self._socket.close()
+                return
+
+    async def _finish(self, writer: asyncio.Task[None]) -> None:
+        """Lets the writer say what is left to say, for a moment."""
+        done, _ = await asyncio.wait({writer}, timeout=_CLOSE_TIMEOUT_S)
+        if not done:
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+
+    # ------------------------------------------------------------------------------------------------- requests
+
+    def _handle_frame(self, frame: bytes | str) -> bool:
+        """False when the client sent too much that we cannot read."""
+        try:
+            request = frames.decode(frame)
+        except FrameError:
+            self._bad_frames += 1
+            return self._bad_frames < MAX_BAD_FRAMES
+        self.handle_request(request)
+        return True
+
+    def handle_request(self, request: rtc.SignalRequest) -> None:
+        """Carries out one request. Whatever goes wrong concerns this client alone."""
+        participant = self.participant
+        kind = request.WhichOneof("message")
+        handler = HANDLERS.get(kind) if kind is not None else None
+        if participant is None or participant.closed or handler is None or kind is None:
+            return
+        try:
+            handler(self, participant, getattr(request, kind))
+        except (SdpError, StateMismatch) as error:
+            _log.info("a session cannot go on", extra={"reason": error.code, "detail": str(error)})
+            participant.leave(models.DisconnectReason.STATE_MISMATCH, _FAULT_ACTION[type(error)])
+        except MediaError as error:
+            _log.info("a request was refused", extra={"reason": error.code, "request": kind})
+        except Exception:  # noqa: BLE001 (a bug of ours must not take other sessions along)
+            _log.exception("a signal request failed", extra={"request": kind})
+            participant.leave(models.DisconnectReason.UNKNOWN_REASON, rtc.LeaveRequest.Action.RECONNECT)
+
+
+# A description that we cannot read will be no better after a reconnect.
+_FAULT_ACTION: dict[type[MediaError], int] = {
+    SdpError: rtc.LeaveRequest.Action.DISCONNECT,
+    StateMismatch: rtc.LeaveRequest.Action.RECONNECT,
+}
+# LiveKit's server pings every 10 s; aiohttp waits half of this for the pong.
+_HEARTBEAT_S = 20.0
+_CLOSE_TIMEOUT_S = 2.0
+REFRESH_INTERVAL_S = 300.0
+MAX_QUEUED_FRAMES = 2_000
+MAX_QUEUED_BYTES = 8 << 20
+#: A client of a newer protocol may send what we do not know, but it is still protobuf.
+MAX_BAD_FRAMES = 10
