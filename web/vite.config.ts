@@ -1,4 +1,4 @@
-// The meeting page: web/dist/index.html (served at /meet) and web/dist/assets.
+// The meeting page: web/dist/index.html (served at /meet) and web/dist/assets. The server adds the content policy.
 import { defineConfig } from "vite";
 
 const server = "http://127.0.0.1:7880";
