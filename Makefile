@@ -37,7 +37,7 @@ test-full: dev engine page ## Run every test, the slow ones too
 	cargo test --locked --quiet --workspace
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: dev ## Check format, types, layers, generated files and Rust lints
+lint: dev engine $(STAMPS)/node ## Check format, types, layers, generated files and Rust lints
 	@$(BIN)/python scripts/lint.py $(ARGS)
 
 fmt: dev ## Format Python and Rust

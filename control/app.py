@@ -152,16 +152,17 @@ def _route(request: web.Request) -> str:
 def _explain(error: web.HTTPException, request: web.Request) -> tuple[str, str]:
     if isinstance(error, web.HTTPMethodNotAllowed):
         return "method_not_allowed", f"Use {' or '.join(sorted(error.allowed_methods))} here."
-    if error.status == 404:
+    if error.status == 404 and error.text == "404: Not Found":
         return (
             "not_found",
             f"There is nothing at {request.path[:200]}. Signalling is at /rtc, the meeting page at /meet.",
         )
     if error.status == 413:
         return "too_large", f"The request body is longer than {MAX_BODY_BYTES} bytes. Send less."
-    return "bad_request", error.text or error.reason
+    return _CODES.get(error.status, "bad_request"), error.text or error.reason
 
 
+_CODES = {404: "not_found"}
 _STARTED = web.RequestKey("started", float)
 _PREPARED = web.RequestKey("prepared", bool)
 _PREFLIGHT = {

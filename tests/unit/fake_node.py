@@ -1,6 +1,6 @@
 """`beep-media` on a fake engine and with empty rooms, for tests of the process itself: `python fake_node.py serve --dev ...`.
 
-Two routes misbehave on purpose: /raise raises, /hang never answers. `FAKE_NODE_HANG` makes the drain hang.
+Two routes misbehave on purpose: /raise raises, /kill-shard ends a shard. `FAKE_NODE_HANG` makes the drain hang.
 """
 
 from __future__ import annotations
@@ -25,19 +25,16 @@ class EmptySignalServer:
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get("/raise", self.fail)
-        app.router.add_get("/rtc/v1", self.join)
+        app.router.add_get("/kill-shard", self.kill_shard)
 
     async def fail(self, request: web.Request) -> web.Response:
         logging.getLogger("test").warning("seen a client", extra={"remote": request.remote, "identity": "bob"})
         logging.getLogger("test").warning("from %s", request.remote)
         raise RuntimeError(f"made for a test by {request.remote}")
 
-    async def join(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        async for _ in socket:
-            pass
-        return socket
+    async def kill_shard(self, _request: web.Request) -> web.Response:
+        self.parts.engine.on_shard_failed(0, "made for a test")
+        return web.Response()
 
     def inventory(self) -> Inventory:
         return Inventory(rooms=0)
