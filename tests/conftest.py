@@ -1,0 +1,47 @@
+"""Fixtures that every kind of test shares: a running server, whose log is shown when a test fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Server
+
+_running: list[Server] = []
+
+
+@pytest.fixture(scope="module")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Starts a server; each distinct set of options once per module. Keyword arguments are configuration for the environment."""
+    servers: dict[tuple[object, ...], Server] = {}
+
+    def start(host: str | None = None, shards: int = 1, **environment: str) -> Server:
+        key = (host, shards, *sorted(environment.items()))
+        if key not in servers:
+            log: Path = tmp_path_factory.mktemp("server") / "log"
+            servers[key] = Server(log, host=host, shards=shards, environment=environment)
+            _running.append(servers[key])
+        return servers[key]
+
+    yield start
+    statuses = []
+    for server in servers.values():
+        _running.remove(server)
+        statuses.append(server.stop())
+    assert all(status == 0 for status in statuses), f"servers ended with {statuses}"
+
+
+@pytest.fixture
+def server(start_server: Callable[..., Server]) -> Server:
+    """One server with one shard on 127.0.0.1, shared by the tests of a module."""
+    return start_server()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    if report.failed:
+        report.sections += [(f"log of {server.origin}", server.log()) for server in _running]
+    return report  # type: ignore[return-value]
