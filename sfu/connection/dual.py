@@ -88,6 +88,7 @@ class DualPeerConnection(Connection):
             self._host.handle_negotiation_failed("the client did not answer our offer")
 
     def resume(self) -> None:
+        self._offerer.abandon()
         self._offerer.local = self._subscriber.restart_ice()
         self._outstanding = False
         self._patience.disarm()
