@@ -53,6 +53,10 @@ class Offerer:
         tracks = {slot.mid: slot.track.track_sid for slot in self._slots if slot.track is not None}
         return Offer(self._write(), tracks)
 
+    def abandon(self) -> None:
+        """The signalling connection that carried the offer is gone: the next offer replaces it."""
+        self._outstanding = False
+
     def handle_answer(self, answer: str | SessionDescription) -> OfferResult:
         """Takes the client's answer. Raises `SdpError`, and then the offer is still outstanding."""
         if not self._outstanding:
@@ -171,10 +175,10 @@ class _PayloadTypes:
     def codec(self, track: OutboundTrack) -> Codec:
         key = stream_format(track.mime_type, track.fmtp)
         if key not in self._codecs:
-            self._codecs[key] = self._new(key, track)
+            self._codecs[key] = self._new(key)
         return self._codecs[key]
 
-    def _new(self, key: tuple[str, str, int], track: OutboundTrack) -> Codec:
+    def _new(self, key: tuple[str, str, int]) -> Codec:
         name, profile, mode = key
         if name == "opus":
             feedback = frozenset(_FEEDBACK["audio"])
