@@ -20,6 +20,7 @@ from control.signal.server import SignalServer
 from control.tokens import Grants, mint
 from sfu import seam
 from sfu.engine import EngineFacade
+from sfu.policy.patience import TICK_S
 from sfu.room import Room
 from sfu.testing import FakeEngine
 from tests.unit.signal import sdp
@@ -40,11 +41,14 @@ class Call:
         self.server: SignalServer
         self.facade: EngineFacade
         self._runner: web.AppRunner
+        self._virtual = 0.0
 
     async def start(self) -> None:
         self.facade = EngineFacade(self.engine, asyncio.get_running_loop(), self.engine.shards)
         parts = SignalParts(self.facade, {KEY: SECRET}, ["127.0.0.1"], Metrics("1"))
         self.server = SignalServer(parts)
+        # Time passes in these tests only when `tick` says so.
+        self.server._tick.cancel()
         app = public_app(parts.metrics)
         self.server.add_routes(app)
         self._runner = web.AppRunner(
@@ -99,12 +103,9 @@ class Call:
 
     def tick(self, seconds: float) -> None:
         """Runs the rooms' timers as if so much time had passed, in steps of the real tick."""
-        now = asyncio.get_running_loop().time() + 10_000
-        now += getattr(self, "_virtual", 0.0)
-        steps = round(seconds / 0.2)
-        for step in range(steps + 1):
-            self.server.rooms.handle_timeout(now + step * 0.2)
-        self._virtual = getattr(self, "_virtual", 0.0) + (steps + 1) * 0.2
+        for _ in range(round(seconds / TICK_S) + 1):
+            self._virtual += TICK_S
+            self.server.rooms.handle_timeout(self._virtual)
 
 
 class Client:
