@@ -1,4 +1,4 @@
-//! TURN ChannelData messages (RFC 8656 §12.4).
+//! TURN `ChannelData` messages (RFC 8656 §12.4).
 
 use crate::ParseError;
 use crate::bytes::u16_at;

@@ -46,9 +46,9 @@ pub struct Open<'a> {
 /// A DCEP message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dcep<'a> {
-    /// DATA_CHANNEL_OPEN.
+    /// `DATA_CHANNEL_OPEN`.
     Open(Open<'a>),
-    /// DATA_CHANNEL_ACK.
+    /// `DATA_CHANNEL_ACK`.
     Ack,
 }
 
@@ -86,7 +86,7 @@ fn text(message: &[u8], start: usize, end: usize) -> Result<&str, ParseError> {
     std::str::from_utf8(bytes).map_err(|_| ParseError::Value)
 }
 
-/// Writes a DATA_CHANNEL_OPEN; `None` when it does not fit or a text is longer than 65535 bytes.
+/// Writes a `DATA_CHANNEL_OPEN`; `None` when it does not fit or a text is longer than 65535 bytes.
 pub fn write_open(buf: &mut [u8], open: &Open<'_>) -> Option<usize> {
     let (kind, parameter) = match open.reliability {
         Reliability::Reliable => (TYPE_RELIABLE, 0),
@@ -106,7 +106,7 @@ pub fn write_open(buf: &mut [u8], open: &Open<'_>) -> Option<usize> {
         .finish()
 }
 
-/// Writes a DATA_CHANNEL_ACK.
+/// Writes a `DATA_CHANNEL_ACK`.
 pub fn write_ack(buf: &mut [u8]) -> Option<usize> {
     Appender::new(buf).u8(MESSAGE_ACK).finish()
 }

@@ -11,7 +11,7 @@ pub enum Protocol {
     Rtp,
     /// SRTCP, multiplexed with SRTP.
     Rtcp,
-    /// TURN ChannelData.
+    /// TURN `ChannelData`.
     ChannelData,
     /// Anything else: ZRTP, QUIC, noise, empty datagrams.
     Unknown,
@@ -52,7 +52,7 @@ mod tests {
             (&[80, 0], Protocol::Unknown),
             (&[128], Protocol::Unknown),
             (&[128, 111], Protocol::Rtp),
-            (&[0x90, 0x80 | 96], Protocol::Rtp),
+            (&[0x90, 0xe0], Protocol::Rtp),
             (&[192, 200], Protocol::Unknown),
         ];
         for (datagram, protocol) in cases {

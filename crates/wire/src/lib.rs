@@ -1,4 +1,4 @@
-//! Parsers and writers for everything that crosses the network: STUN, ChannelData, RTP, RTCP, header extensions,
+//! Parsers and writers for everything that crosses the network: STUN, `ChannelData`, RTP, RTCP, header extensions,
 //! DCEP and the codec payload descriptors the forwarder has to understand.
 //!
 //! No state between calls, no I/O, no clock, no allocation. Parsers borrow from the datagram, never panic on it and take

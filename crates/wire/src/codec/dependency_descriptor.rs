@@ -5,6 +5,7 @@ use crate::bytes::{u8_at, u16_at};
 
 /// What every packet of a video stream with this extension says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // Flag bits of the wire format.
 pub struct DependencyDescriptor {
     /// First packet of a frame (one spatial layer of a picture).
     pub start_of_frame: bool,

@@ -34,6 +34,7 @@ impl PictureId {
 
 /// What precedes the VP8 data of one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // Flag bits of the wire format.
 pub struct Descriptor {
     /// Bytes of the descriptor.
     pub len: usize,

@@ -5,6 +5,7 @@ use crate::bytes::{u8_at, u16_at};
 
 /// What precedes the VP9 data of one packet. The scalability structure, when there is one, is not decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(clippy::struct_excessive_bools)] // Flag bits of the wire format.
 pub struct Descriptor {
     /// Bytes up to the scalability structure, or of the whole descriptor when there is none.
     pub len: usize,
@@ -106,5 +107,5 @@ impl Descriptor {
     }
 }
 
-/// RFC 9628 §4.2: P_DIFF appears at most three times.
+/// RFC 9628 §4.2: `P_DIFF` appears at most three times.
 const MAX_REFERENCES: usize = 3;

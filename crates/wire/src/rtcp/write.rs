@@ -17,7 +17,9 @@ pub fn write_sr(
 ) -> Option<usize> {
     packet(buf, packet_type::SR, count(reports.len())?, |out| {
         out.u32(ssrc.0).u64(ntp).u32(rtp_timestamp.0).u32(packet_count).u32(octet_count);
-        reports.iter().for_each(|block| block.append(out));
+        for block in reports {
+            block.append(out);
+        }
     })
 }
 
@@ -25,7 +27,9 @@ pub fn write_sr(
 pub fn write_rr(buf: &mut [u8], ssrc: Ssrc, reports: &[ReportBlock]) -> Option<usize> {
     packet(buf, packet_type::RR, count(reports.len())?, |out| {
         out.u32(ssrc.0);
-        reports.iter().for_each(|block| block.append(out));
+        for block in reports {
+            block.append(out);
+        }
     })
 }
 
