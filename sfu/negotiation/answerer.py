@@ -9,7 +9,7 @@ from typing import Literal, cast
 from sfu.negotiation.codecs import Codec
 from sfu.negotiation.description import Direction, Section, SessionDescription, as_description
 from sfu.negotiation.extensions import ExtensionMap
-from sfu.negotiation.inbound import accepted_feedback, opus_fmtp, read_inbound, read_msid, send_rids
+from sfu.negotiation.inbound import accepted_feedback, opus_fmtp, read_inbound, read_msid, send_rids, with_start_bitrate
 from sfu.negotiation.media import MediaLines, rejected_lines, with_stereo
 from sfu.negotiation.placement import Placement, place
 from sfu.negotiation.transport import (
@@ -148,6 +148,8 @@ class _Writer:
         lines = self._lines(section, "recvonly", codec)
         if codec.name == "opus":
             lines.fmtp = opus_fmtp(codec.fmtp, self._audio_options(cid))
+        else:
+            lines.fmtp = with_start_bitrate(codec, section.codecs.codecs)
         track = read_inbound(section, codec, lines.rtx_payload_type, tuple(lines.extmap), lines.fmtp)
         if track.encodings[0].rid is not None:
             lines.rids = send_rids(section)

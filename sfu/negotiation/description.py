@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Literal
 
 from sfu.negotiation.codecs import CodecTable
@@ -90,10 +90,9 @@ class SessionDescription:
         starts = [number for number, line in enumerate(lines) if line.startswith("m=")]
         if len(starts) > MAX_SECTIONS:
             raise SdpError(f"{len(starts)} media sections; at most {MAX_SECTIONS} are read")
-        ends = [*starts[1:], len(lines)]
         self.lines = lines[: starts[0]] if starts else lines
         self.codec_tables: dict[tuple[object, ...], CodecTable] = {}
-        self.sections = [Section(lines[start:end], self) for start, end in zip(starts, ends, strict=True)]
+        self.sections = [Section(lines[start:end], self) for start, end in pairwise([*starts, len(lines)])]
 
     @classmethod
     def parse(cls, text: str) -> SessionDescription:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -102,6 +102,20 @@ def opus_fmtp(offered: str, options: AudioOptions) -> str:
     return ";".join(f"{name}={value}" if value else name for name, value in parameters.items())
 
 
+def with_start_bitrate(codec: Codec, offered: Sequence[Codec]) -> str:
+    """The format with livekit-client's start bitrate, which it writes only on the first variant of a codec it offers.
+
+    libwebrtc reads the hint from our answer; without it an H264 sender starts at 300 kbit/s and its top layer late.
+    """
+    if _START_BITRATE in codec.fmtp:
+        return codec.fmtp
+    for other in offered:
+        hint = parse_fmtp(other.fmtp).get(_START_BITRATE, "")
+        if other.name == codec.name and hint.isascii() and hint.isdigit():
+            return f"{codec.fmtp};{_START_BITRATE}={hint}" if codec.fmtp else f"{_START_BITRATE}={hint}"
+    return codec.fmtp
+
+
 def _simulcast_send(value: str) -> list[str]:
     """`send q;~h;f,g recv x` -> [q, h, f]: the first alternative of each stream, paused or not."""
     tokens = value.split()
@@ -120,6 +134,7 @@ def _numbers(texts: Iterable[str]) -> list[int]:
 #: The engine handles up to three simulcast streams per section; LiveKit's clients never send more.
 MAX_ENCODINGS = 3
 
+_START_BITRATE = "x-google-start-bitrate"
 _STEREO_BITRATE_BPS = 510_000
 _QUALITY_OF_RID = {"q": 0, "h": 1, "f": 2}
 _RID = re.compile(r"[A-Za-z0-9_-]{1,16}")
