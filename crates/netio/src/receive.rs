@@ -34,6 +34,7 @@ pub struct Receiver {
     /// The messages of this batch, and the datagrams in them.
     messages: Vec<Message>,
     datagrams: Vec<Segment>,
+    received_at: Instant,
     truncated: u64,
 }
 
@@ -70,6 +71,7 @@ impl Receiver {
             headers: vec![libc::mmsghdr { msg_hdr: header, msg_len: 0 }; BATCH].into(),
             messages: Vec::with_capacity(BATCH),
             datagrams: Vec::with_capacity(BATCH * SEGMENTS_PER_MESSAGE),
+            received_at: Instant::now(),
             truncated: 0,
         }
     }
@@ -84,6 +86,7 @@ impl Receiver {
             Err(error) => return Err(error),
         };
         let clock = Clock::read();
+        self.received_at = clock.instant;
         for index in 0..count {
             self.take(socket, index, &clock);
         }
@@ -100,6 +103,11 @@ impl Receiver {
             received: message.received,
             bytes: &mut self.slab[segment.start as usize..segment.end as usize],
         }
+    }
+
+    /// When the last batch was fetched: not before any of its datagrams was received.
+    pub fn received_at(&self) -> Instant {
+        self.received_at
     }
 
     /// Messages that were dropped because they did not fit or had no address.
