@@ -11,9 +11,11 @@ mod command;
 mod counters;
 mod event;
 mod forwarder;
+mod ice;
 mod id;
 mod latency;
 mod path;
+mod sctp;
 mod sink;
 
 pub use command::*;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::Path;
-use crate::srtp::Profile;
+use crate::srtp::{Profile, SrtpRejection};
 
 /// What happened on a transport; polled with `Transport::poll_event`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +111,17 @@ pub enum Drop {
     TooOld,
 }
 
+impl From<SrtpRejection> for Drop {
+    fn from(rejection: SrtpRejection) -> Self {
+        match rejection {
+            SrtpRejection::Malformed => Self::Malformed,
+            SrtpRejection::BadAuthentication => Self::BadAuthentication,
+            SrtpRejection::Replayed => Self::Replayed,
+            SrtpRejection::TooOld => Self::TooOld,
+        }
+    }
+}
+
 impl Drop {
     /// A stable name for counters.
     pub fn as_str(self) -> &'static str {
@@ -129,8 +140,6 @@ impl Drop {
 pub enum Refusal {
     /// The fingerprint is not `sha-256` followed by 32 hex pairs.
     BadFingerprint,
-    /// The fingerprint changed on a connected transport; it was closed.
-    FingerprintChanged,
     /// No SCTP association was negotiated with `Remote::sctp_port`.
     NoData,
     /// The channel's label or stream id is taken, or 64 channels are open.
@@ -144,7 +153,6 @@ impl Refusal {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadFingerprint => "bad_fingerprint",
-            Self::FingerprintChanged => "fingerprint_changed",
             Self::NoData => "no_data_section",
             Self::ChannelTaken => "channel_taken",
             Self::Closed => "transport_closed",

@@ -3,14 +3,20 @@
 //! In: `handle_*`, `queue_session_datagram`, `unprotect_*`. Out: `poll_*`. The rest are commands and getters.
 
 mod event;
+pub(crate) mod session;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 pub use event::{CloseReason, Drop, Refusal, StunOutcome, StunRejection, TransportEvent};
 
+use self::session::{Session, SessionEvent};
 use crate::Path;
-use crate::dtls::Certificate;
+use crate::dtls::{Certificate, Role, parse_fingerprint};
+use crate::ice::{Agent, IceEvent};
+pub use crate::sctp::ChannelParameters;
+use crate::sctp::DataEvent;
 use crate::srtp::{Profile, SrtpOutbound};
 
 /// What a transport is built from. The ufrag and the password are ours, as written into the SDP.
@@ -39,23 +45,11 @@ pub struct Remote {
     pub sctp_port: Option<u16>,
 }
 
-/// How a data channel is opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChannelParameters {
-    /// Its label: the name by which data is sent and received.
-    pub label: String,
-    /// Whether messages arrive in the order they were sent.
-    pub ordered: bool,
-    /// `None` is reliable.
-    pub max_retransmits: Option<u16>,
-    /// A pre-negotiated stream id, or `None` to announce the channel by DCEP.
-    pub stream: Option<u16>,
-}
-
 /// An authenticated RTP packet, decrypted in place.
 #[derive(Debug, Clone, Copy)]
 pub struct InboundRtp {
-    // `header: wire::rtp::RtpHeader` joins with the wire crate's parser.
+    /// Its header.
+    pub header: wire::rtp::RtpHeader,
     /// 48 bits: roll-over counter and sequence number.
     pub index: u64,
     /// Length of the plaintext packet, header included.
@@ -63,120 +57,229 @@ pub struct InboundRtp {
 }
 
 /// One client's transport.
-pub struct Transport;
+pub struct Transport {
+    ice: Agent,
+    session: Session,
+    events: VecDeque<TransportEvent>,
+    closed: bool,
+}
 
 impl Transport {
     /// A transport that answers checks for `config.ufrag` and waits for the client's handshake.
-    pub fn new(_now: Instant, _config: TransportConfig, _seed: u64) -> Self {
-        Self
+    ///
+    /// `seed` must be unpredictable to the client: transaction ids come from it.
+    pub fn new(_now: Instant, config: TransportConfig, seed: u64) -> Self {
+        let context = config.certificate.context().clone();
+        Self {
+            ice: Agent::new(config.ufrag, &config.password, seed),
+            session: Session::new(Role::Server, context, config.srtp_profiles),
+            events: VecDeque::new(),
+            closed: false,
+        }
     }
 
     // ---- commands
 
     /// Takes what the client's SDP said; early DTLS datagrams are handled by the next `handle_background`.
-    pub fn set_remote(&mut self, _now: Instant, _remote: Remote) -> Result<(), Refusal> {
-        todo!()
+    ///
+    /// A changed fingerprint on a connected transport closes it.
+    pub fn set_remote(&mut self, now: Instant, remote: Remote) -> Result<(), Refusal> {
+        if self.closed {
+            return Err(Refusal::Closed);
+        }
+        let fingerprint = parse_fingerprint(&remote.fingerprint).ok_or(Refusal::BadFingerprint)?;
+        self.ice.set_remote(now, remote.ufrag, &remote.password);
+        self.session.set_remote(fingerprint, remote.sctp_port);
+        Ok(())
     }
 
     /// New local credentials; the old ones stay valid until a check with the new ones has verified.
-    pub fn restart_ice(&mut self, _now: Instant, _ufrag: String, _password: String) {
-        todo!()
+    pub fn restart_ice(&mut self, _now: Instant, ufrag: String, password: &str) {
+        self.ice.restart(ufrag, password);
     }
 
     /// Opens a channel now or, before SCTP is up, as soon as it is.
-    pub fn open_channel(&mut self, _now: Instant, _parameters: ChannelParameters) -> Result<(), Refusal> {
-        todo!()
+    pub fn open_channel(&mut self, now: Instant, parameters: ChannelParameters) -> Result<(), Refusal> {
+        self.session.open_channel(now, parameters)
     }
 
-    /// Queues a message on the channel with this label; false when there is none or the queue is full.
-    pub fn send_data(&mut self, _now: Instant, _label: &str, _payload: &[u8]) -> bool {
-        todo!()
+    /// Queues a message on the channel with this label; false when there is none, or the queue is full.
+    pub fn send_data(&mut self, now: Instant, label: &str, payload: &[u8]) -> bool {
+        self.session.send_data(now, label, payload)
     }
 
     /// Stops or resumes handing out `Data`, so that SCTP's window pushes back on the client.
-    pub fn pause_data(&mut self, _now: Instant, _paused: bool) {
-        todo!()
+    pub fn pause_data(&mut self, paused: bool) {
+        self.session.pause_data(paused);
     }
 
-    /// Says goodbye (close_notify waits in `poll_datagram`). No `Closed` event follows.
+    /// Says goodbye (`close_notify` waits in `poll_datagram`). No `Closed` event follows.
     pub fn close(&mut self, _now: Instant) {
-        todo!()
+        self.session.close();
+        self.closed = true;
     }
 
     // ---- in
 
     /// A STUN message for this transport, found by its username's first half or by its path.
-    pub fn handle_stun(&mut self, _now: Instant, _path: Path, _datagram: &[u8]) -> StunOutcome {
-        todo!()
+    pub fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) -> StunOutcome {
+        if self.closed {
+            return StunOutcome::Rejected(StunRejection::Closed);
+        }
+        self.ice.handle_stun(now, path, datagram)
     }
 
-    /// A DTLS datagram: handled later, by `handle_background`. Bounded; false when it was dropped.
-    pub fn queue_session_datagram(&mut self, _now: Instant, _path: Path, _datagram: &[u8]) -> bool {
-        todo!()
+    /// A DTLS datagram: handled later, by `handle_background`. Bounded, and over paths with a verified
+    /// check only; false when it was dropped.
+    pub fn queue_session_datagram(&mut self, path: Path, datagram: &[u8]) -> bool {
+        if !self.ice.knows(path) {
+            return false;
+        }
+        self.ice.note_received(path, datagram.len());
+        self.session.queue(datagram)
     }
 
     /// Handles at most `budget` queued DTLS datagrams; true when more wait.
-    pub fn handle_background(&mut self, _now: Instant, _budget: usize) -> bool {
-        todo!()
+    pub fn handle_background(&mut self, now: Instant, budget: usize) -> bool {
+        self.session.handle_background(now, budget)
     }
 
     /// Authenticates and decrypts an SRTP packet in place.
-    pub fn unprotect_rtp(&mut self, _now: Instant, _path: Path, _packet: &mut [u8]) -> Result<InboundRtp, Drop> {
-        todo!()
+    #[inline]
+    pub fn unprotect_rtp(&mut self, _now: Instant, path: Path, packet: &mut [u8]) -> Result<InboundRtp, Drop> {
+        let header = wire::rtp::parse_header(packet).map_err(|_| Drop::Malformed)?;
+        self.ice.note_received(path, packet.len());
+        let (index, len) = self.session.unprotect_rtp(packet, &header)?;
+        Ok(InboundRtp { header, index, len })
     }
 
     /// Authenticates and decrypts an SRTCP packet in place; gives the plaintext's length.
-    pub fn unprotect_rtcp(&mut self, _now: Instant, _path: Path, _packet: &mut [u8]) -> Result<usize, Drop> {
-        todo!()
+    pub fn unprotect_rtcp(&mut self, _now: Instant, path: Path, packet: &mut [u8]) -> Result<usize, Drop> {
+        self.ice.note_received(path, packet.len());
+        self.session.unprotect_rtcp(packet)
     }
 
     /// Runs what is due.
-    pub fn handle_timeout(&mut self, _now: Instant) {
-        todo!()
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.closed {
+            return;
+        }
+        if self.ice.consent_expired(now) {
+            self.session.close();
+            self.end(CloseReason::ConsentExpired);
+            return;
+        }
+        self.ice.handle_timeout(now);
+        self.session.handle_timeout(now);
     }
 
     // ---- out
 
     /// The next datagram of STUN, DTLS or SCTP; call until `None`. `buf` holds 1,500 bytes at least.
-    pub fn poll_datagram(&mut self, _now: Instant, _buf: &mut [u8]) -> Option<(Path, usize)> {
-        todo!()
+    pub fn poll_datagram(&mut self, _now: Instant, buf: &mut [u8]) -> Option<(Path, usize)> {
+        if let Some((path, message)) = self.ice.poll_datagram() {
+            return put(buf, path, &message);
+        }
+        let path = self.ice.selected()?;
+        let len = self.session.next_datagram_len()?;
+        // A flight waits for a path that may take it: the check that proves the path is on its way.
+        if !self.ice.charge(path, len) {
+            return None;
+        }
+        put(buf, path, &self.session.poll_datagram()?)
     }
 
-    /// The next event.
-    pub fn poll_event(&mut self) -> Option<TransportEvent> {
-        todo!()
+    /// The next event; call until `None`, or until no more `Data` can be taken.
+    pub fn poll_event(&mut self, now: Instant) -> Option<TransportEvent> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        while let Some(event) = self.ice.poll_event() {
+            match event {
+                IceEvent::Selected(path) if self.session.is_connected() => return Some(TransportEvent::PathChanged(path)),
+                // The first selection is told by `Connected`.
+                IceEvent::Selected(_) => {}
+                IceEvent::Forgotten(path) => return Some(TransportEvent::PathForgotten(path)),
+                IceEvent::Retired(ufrag) => return Some(TransportEvent::UfragRetired(ufrag)),
+            }
+        }
+        if self.closed {
+            return None;
+        }
+        match self.session.poll_event(now)? {
+            SessionEvent::Connected(profile) => {
+                let path = self.ice.selected()?;
+                Some(TransportEvent::Connected { path, profile })
+            }
+            SessionEvent::Closed(reason) => {
+                self.closed = true;
+                Some(TransportEvent::Closed(reason))
+            }
+            SessionEvent::Data(event) => Some(event.into()),
+        }
     }
 
     /// When `handle_timeout` wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        if self.closed {
+            return None;
+        }
+        self.ice.poll_timeout().into_iter().chain(self.session.poll_timeout()).min()
     }
 
     // ---- getters
 
     /// The encrypting side of SRTP; `None` until connected and after the end.
+    #[inline]
     pub fn srtp_outbound(&mut self) -> Option<&mut SrtpOutbound> {
-        todo!()
+        self.session.outbound()
     }
 
     /// Where media goes.
     pub fn selected_path(&self) -> Option<Path> {
-        todo!()
+        self.ice.selected()
     }
 
     /// Where a media datagram of `len` bytes may go now, and charges it. `None` while there is no path, or while a path
     /// that has not answered our own check has used up three times what it sent.
-    pub fn may_send(&mut self, _len: usize) -> Option<Path> {
-        todo!()
+    #[inline]
+    pub fn may_send(&mut self, len: usize) -> Option<Path> {
+        let path = self.ice.selected()?;
+        self.ice.charge(path, len).then_some(path)
     }
 
     /// Every path whose tuple belongs to this transport (to be forgotten when it closes).
     pub fn paths(&self) -> impl Iterator<Item = Path> + '_ {
-        std::iter::empty()
+        self.ice.paths()
     }
 
     /// The local ufrags that are valid now: one, or two during an ICE restart.
     pub fn ufrags(&self) -> impl Iterator<Item = &str> + '_ {
-        std::iter::empty()
+        self.ice.ufrags()
+    }
+
+    // ---- details
+
+    fn end(&mut self, reason: CloseReason) {
+        if !self.closed {
+            self.closed = true;
+            self.events.push_back(TransportEvent::Closed(reason));
+        }
+    }
+}
+
+fn put(buf: &mut [u8], path: Path, datagram: &[u8]) -> Option<(Path, usize)> {
+    buf.get_mut(..datagram.len())?.copy_from_slice(datagram);
+    Some((path, datagram.len()))
+}
+
+impl From<DataEvent> for TransportEvent {
+    fn from(event: DataEvent) -> Self {
+        match event {
+            DataEvent::Opened { label } => Self::ChannelOpened { label },
+            DataEvent::Data { label, payload } => Self::Data { label, payload },
+            DataEvent::Overflow => Self::Overflow,
+            DataEvent::Low => Self::Low,
+        }
     }
 }
