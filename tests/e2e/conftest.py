@@ -1,0 +1,69 @@
+"""Chromium and the livekit-client test page. Without Chromium these tests are skipped, except in CI, where that is a failure."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.e2e.browser import Browser, launch
+from tests.support.server import ROOT
+
+
+def _missing(what: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what}; CI must not skip this")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    path = shutil.which("chromium")
+    if path is None:
+        _missing("there is no `chromium` on the PATH (apt-get install chromium)")
+    assert path is not None
+    return path
+
+
+@pytest.fixture(scope="session")
+def client_page() -> Iterator[str]:
+    """Address of the built test page, on an origin that is not the server's: cross-origin signalling is tested along."""
+    if not (ROOT / "web" / "node_modules").is_dir():
+        _missing("web/node_modules is missing (make page)")
+    subprocess.run(["npm", "run", "--silent", "build:e2e"], cwd=ROOT / "web", check=True, timeout=120)
+    handler = functools.partial(_Quiet, directory=str(ROOT / "web" / "dist-e2e"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/index.html"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+async def browser(chromium: str, request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
+    async with launch(chromium) as running:
+        yield running
+        report = getattr(request.node, "report_of_call", None)
+        if report is not None and report.failed:
+            print(await running.logs())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    if report.when == "call":
+        item.report_of_call = report  # type: ignore[attr-defined]
+    return report  # type: ignore[return-value]
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass

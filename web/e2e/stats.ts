@@ -1,0 +1,93 @@
+// getStats flattened into what the tests compare.
+
+export interface Outbound {
+  kind: string;
+  rid: string;
+  width: number;
+  height: number;
+  framesSent: number;
+  framesEncoded: number;
+  packetsSent: number;
+  mimeType: string;
+  limitation: string;
+}
+
+export interface Inbound {
+  identity: string;
+  kind: string;
+  width: number;
+  height: number;
+  framesDecoded: number;
+  framesDropped: number;
+  keyFramesDecoded: number;
+  packetsReceived: number;
+  packetsLost: number;
+  freezeCount: number;
+  pliCount: number;
+  nackCount: number;
+  mimeType: string;
+  audioEnergy: number;
+}
+
+export interface Transport {
+  srtpCipher: string;
+  tlsVersion: string;
+  dtlsState: string;
+}
+
+// The DOM types know only part of what getStats gives.
+type Entry = Record<string, string & number> & { type: string; id: string };
+
+export function outboundOf(report: RTCStatsReport): Outbound[] {
+  return entries(report, "outbound-rtp").map((entry) => ({
+    kind: entry.kind ?? "",
+    rid: entry.rid ?? "",
+    width: entry.frameWidth ?? 0,
+    height: entry.frameHeight ?? 0,
+    framesSent: entry.framesSent ?? 0,
+    framesEncoded: entry.framesEncoded ?? 0,
+    packetsSent: entry.packetsSent ?? 0,
+    mimeType: mimeType(report, entry),
+    limitation: entry.qualityLimitationReason ?? "",
+  }));
+}
+
+export function inboundOf(report: RTCStatsReport, identity: string): Inbound[] {
+  return entries(report, "inbound-rtp").map((entry) => ({
+    identity,
+    kind: entry.kind ?? "",
+    width: entry.frameWidth ?? 0,
+    height: entry.frameHeight ?? 0,
+    framesDecoded: entry.framesDecoded ?? 0,
+    framesDropped: entry.framesDropped ?? 0,
+    keyFramesDecoded: entry.keyFramesDecoded ?? 0,
+    packetsReceived: entry.packetsReceived ?? 0,
+    packetsLost: entry.packetsLost ?? 0,
+    freezeCount: entry.freezeCount ?? 0,
+    pliCount: entry.pliCount ?? 0,
+    nackCount: entry.nackCount ?? 0,
+    mimeType: mimeType(report, entry),
+    audioEnergy: entry.totalAudioEnergy ?? 0,
+  }));
+}
+
+export function transportsOf(report: RTCStatsReport): Transport[] {
+  return entries(report, "transport").map((entry) => ({
+    srtpCipher: entry.srtpCipher ?? "",
+    tlsVersion: entry.tlsVersion ?? "",
+    dtlsState: entry.dtlsState ?? "",
+  }));
+}
+
+function entries(report: RTCStatsReport, type: string): Entry[] {
+  const found: Entry[] = [];
+  report.forEach((entry: Entry) => {
+    if (entry.type === type) found.push(entry);
+  });
+  return found;
+}
+
+function mimeType(report: RTCStatsReport, entry: Entry): string {
+  const codec = entry.codecId ? (report.get(entry.codecId) as Entry | undefined) : undefined;
+  return codec?.mimeType ?? "";
+}
