@@ -247,6 +247,12 @@ class Client:
         await self.send(offer=rtc.SessionDescription(type="offer", sdp=self.sdp.offer(), id=self._offer_id))
         return self._offer_id
 
+    async def offer_with_ufrag(self, ufrag: str) -> int:
+        self.sdp.ufrag = ufrag
+        if not self.sdp.sections:
+            self.sdp.sections = [Section("application")]
+        return await self.offer()
+
     async def answer_last(self) -> None:
         offer = self.offers[-1]
         text = sdp.answer(offer.sdp, refuse=self._refuse)
@@ -256,9 +262,7 @@ class Client:
         source = "MICROPHONE" if kind == "audio" else "CAMERA"
         if kind == "video":
             fields = {"width": 1280, "height": 720, **fields}
-        await self.send(
-            add_track=rtc.AddTrackRequest(**{"cid": cid, "type": kind.upper(), "source": source, **fields})
-        )
+        await self.send(add_track=rtc.AddTrackRequest(**{"cid": cid, "type": kind.upper(), "source": source, **fields}))
 
     async def publish(
         self, kind: str, cid: str, rids: tuple[str, ...] = (), codec: str = "vp8", **fields: Any

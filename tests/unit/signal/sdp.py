@@ -92,7 +92,9 @@ class Sdp:
             number = VIDEO_CODECS[name]
             numbers += [number, number + 1]
             lines += [f"a=rtpmap:{number} {name}/90000"]
-            lines += [f"a=rtcp-fb:{number} {what}" for what in ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")]
+            lines += [
+                f"a=rtcp-fb:{number} {what}" for what in ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")
+            ]
             if name == "H264":
                 lines.append(f"a=fmtp:{number} level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")
             lines += [f"a=rtpmap:{number + 1} rtx/90000", f"a=fmtp:{number + 1} apt={number}"]
@@ -131,7 +133,18 @@ def _answer_section(section: list[str], refuse: tuple[str, ...]) -> list[str]:
         media = section[0].split()
         mid = next(line for line in section if line.startswith("a=mid:"))
         return [" ".join([media[0], "0", *media[2:]]), "c=IN IP4 0.0.0.0", mid, "a=inactive"]
-    keep = ("m=", "a=mid", "a=extmap", "a=rtcp-mux", "a=rtcp-rsize", "a=rtpmap", "a=fmtp", "a=rtcp-fb", "a=sctp", "a=max")
+    keep = (
+        "m=",
+        "a=mid",
+        "a=extmap",
+        "a=rtcp-mux",
+        "a=rtcp-rsize",
+        "a=rtpmap",
+        "a=fmtp",
+        "a=rtcp-fb",
+        "a=sctp",
+        "a=max",
+    )
     lines = [line for line in section if line.startswith(keep)]
     direction = "a=recvonly" if "a=sendonly" in section else "a=inactive"
     transport = [
