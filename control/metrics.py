@@ -26,7 +26,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sfu.seam import Stats
+from sfu.seam import ShardStats, Stats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -218,13 +218,39 @@ class EngineFamily:
     gauge: bool = False
 
 
-def every_metric(metrics: Metrics) -> list[tuple[str, str, str]]:
-    """(name as scraped, type, help) of every metric, for the documentation."""
-    rows = []
-    for metric in metrics.registry.collect():
-        suffix = {"counter": "_total", "info": "_info"}.get(metric.type, "")
-        rows.append((metric.name + suffix, metric.type, metric.documentation))
-    return sorted(rows)
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One metric, as its documentation lists it."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    help: str
+
+
+def describe() -> list[Described]:
+    """Every metric by the name it is scraped under."""
+    metrics = Metrics("")
+    # Labels are read off samples, so every metric gets one.
+    metrics.count_join("joined", single=True, reconnect=False)
+    metrics.observe_request("/", "GET", 200, 0.0)
+    metrics.watch(_Example())
+    return sorted((_describe(metric) for metric in metrics.registry.collect()), key=lambda row: row.name)
+
+
+def _describe(metric: Metric) -> Described:
+    suffix = {"counter": "_total", "info": "_info"}.get(metric.type, "")
+    labels = [label for label in metric.samples[0].labels if label != "le"] if metric.samples else []
+    return Described(metric.name + suffix, metric.type, tuple(labels), metric.documentation)
+
+
+class _Example:
+    def stats(self) -> Stats:
+        counters = {f"{family.prefix}example": 1 for family in ENGINE_FAMILIES if family.prefix}
+        return Stats((ShardStats({**counters, "example": 1}),))
+
+    def inventory(self) -> Inventory:
+        return Inventory()
 
 
 NODE_STATES = ("starting", "serving", "draining")

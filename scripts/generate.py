@@ -19,8 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from control.config import ENVIRONMENT_PREFIX, Config, Listen
-from control.metrics import ENGINE_FAMILIES, Inventory, Metrics, every_metric
-from sfu.seam import Stats
+from control.metrics import ENGINE_FAMILIES, describe
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -190,17 +189,7 @@ _TYPE_NAMES = {
 # ------------------------------------------------------------------------------------------------------ metrics
 
 
-class _Nothing:
-    def stats(self) -> Stats:
-        return Stats()
-
-    def inventory(self) -> Inventory:
-        return Inventory()
-
-
 def _metrics_page() -> str:
-    metrics = Metrics("")
-    metrics.watch(_Nothing())
     lines = [
         "# Metrics",
         "",
@@ -208,9 +197,9 @@ def _metrics_page() -> str:
         "speaks the Prometheus text format. Seconds, bytes, counters end in `_total`. Labels are bounded by the code: never a room, a",
         "participant, a track, an address or a text that a client chose.",
         "",
-        "| Metric | Type | Meaning |",
-        "|---|---|---|",
-        *(f"| `{name}` | {kind} | {meaning} |" for name, kind, meaning in every_metric(metrics)),
+        "| Metric | Type | Labels | Meaning |",
+        "|---|---|---|---|",
+        *(f"| `{row.name}` | {row.type} | {', '.join(row.labels)} | {row.help} |" for row in describe()),
         "",
         "## From the engine's counters",
         "",
