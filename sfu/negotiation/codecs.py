@@ -18,6 +18,9 @@ FORWARDED: Mapping[str, str] = {
     "av1": "video/AV1",
 }
 
+#: An fmtp parameter that livekit-client writes on the first variant of the codec it is going to send.
+START_BITRATE = "x-google-start-bitrate"
+
 
 @dataclass(frozen=True, slots=True)
 class Codec:
@@ -91,11 +94,18 @@ class CodecTable:
         return self._found[key]
 
     def choose(self, mime_type: str | None) -> Codec | None:
-        """The codec a client shall send with: `mime_type` in its most widely decodable form, else the client's first."""
+        """The codec a client shall send with: `mime_type`, else the client's own choice; in its most decodable form.
+
+        Its own choice is the codec with livekit-client's start bitrate (its offer keeps the browser's order whatever
+        codec it wants to send), else the first.
+        """
+        if not self.codecs:
+            return None
         wanted = [codec for codec in self.codecs if mime_type and codec.mime_type.lower() == mime_type.lower()]
         if not wanted:
-            wanted = [codec for codec in self.codecs if codec.name == self.codecs[0].name]
-        return min(wanted, key=_reach) if wanted else None
+            own = next((codec for codec in self.codecs if START_BITRATE in codec.fmtp), self.codecs[0])
+            wanted = [codec for codec in self.codecs if codec.name == own.name]
+        return min(wanted, key=_reach)
 
 
 def parse_fmtp(text: str) -> dict[str, str]:

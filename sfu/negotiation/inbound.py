@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from sfu.negotiation.codecs import Codec, parse_fmtp
+from sfu.negotiation.codecs import START_BITRATE, Codec, parse_fmtp
 from sfu.negotiation.description import Section
 from sfu.negotiation.extensions import RID, TRANSPORT_CC
 from sfu.negotiation.types import AudioOptions, InboundTrack
@@ -107,12 +107,12 @@ def with_start_bitrate(codec: Codec, offered: Sequence[Codec]) -> str:
 
     libwebrtc reads the hint from our answer; without it an H264 sender starts at 300 kbit/s and its top layer late.
     """
-    if _START_BITRATE in codec.fmtp:
+    if START_BITRATE in codec.fmtp:
         return codec.fmtp
     for other in offered:
-        hint = parse_fmtp(other.fmtp).get(_START_BITRATE, "")
+        hint = parse_fmtp(other.fmtp).get(START_BITRATE, "")
         if other.name == codec.name and hint.isascii() and hint.isdigit():
-            return f"{codec.fmtp};{_START_BITRATE}={hint}" if codec.fmtp else f"{_START_BITRATE}={hint}"
+            return f"{codec.fmtp};{START_BITRATE}={hint}" if codec.fmtp else f"{START_BITRATE}={hint}"
     return codec.fmtp
 
 
@@ -134,7 +134,6 @@ def _numbers(texts: Iterable[str]) -> list[int]:
 #: The engine handles up to three simulcast streams per section; LiveKit's clients never send more.
 MAX_ENCODINGS = 3
 
-_START_BITRATE = "x-google-start-bitrate"
 _STEREO_BITRATE_BPS = 510_000
 _QUALITY_OF_RID = {"q": 0, "h": 1, "f": 2}
 _RID = re.compile(r"[A-Za-z0-9_-]{1,16}")
