@@ -1,7 +1,7 @@
 //! UDP in batches: receive with GRO and kernel timestamps, send with GSO, wait with epoll.
 //!
 //! Knows addresses and bytes, no protocol. Everything is non-blocking except [`Poller::wait`], and nothing allocates
-//! per datagram. With `native` the only crate with `unsafe`: each block wraps one system call or one C struct.
+//! per datagram. The only crate with `unsafe`: each block wraps one system call or one C struct.
 
 mod address;
 mod control;
