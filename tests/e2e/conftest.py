@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from tests.e2e.browser import Browser, launch
+from tests.e2e.static import served
 from tests.support.server import ROOT
 
 
@@ -33,18 +31,12 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def client_page() -> Iterator[str]:
-    """Address of the built test page, on an origin that is not the server's: cross-origin signalling is tested along."""
+    """Address of the test page, freshly built."""
     if not (ROOT / "web" / "node_modules").is_dir():
         _missing("web/node_modules is missing (make page)")
     subprocess.run(["npm", "run", "--silent", "build:e2e"], cwd=ROOT / "web", check=True, timeout=120)
-    handler = functools.partial(_Quiet, directory=str(ROOT / "web" / "dist-e2e"))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/index.html"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served() as address:
+        yield address
 
 
 @pytest.fixture
@@ -62,8 +54,3 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.when == "call":
         item.report_of_call = report  # type: ignore[attr-defined]
     return report  # type: ignore[return-value]
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass

@@ -16,7 +16,7 @@ async def _enter(page: Page, *, size: str = "360") -> None:
     await page.until("document.querySelectorAll('#microphone option').length > 0", "the list of microphones")
     await page.call("selectOption", "#size", size)
     await page.until("document.querySelector('.preview video')?.videoHeight === 360", "the preview in the chosen size")
-    await page.call("click", "text=Join")
+    await page.call("click", "button.join")
     await page.until("!document.querySelector('.call .banner:not([hidden])')", "the call", 20)
 
 
@@ -48,7 +48,7 @@ async def test_without_a_token_the_page_says_what_to_do(
     assert await page.value("document.documentElement.scrollWidth <= innerWidth")
     await page.screenshot(f"meet-no-token-{name}")
     await page.call("fill", "#token", server.token("lobby", "ada"))
-    await page.call("click", "text=Continue")
+    await page.call("click", ".token-form button")
     await page.until("document.querySelector('.prejoin h1')?.textContent === 'lobby'", "pre-join after pasting a token")
 
 
@@ -58,7 +58,7 @@ async def test_a_refused_token_ends_in_a_sentence(browser: Browser, server: Serv
     forged = token[:-6] + ("aaaaaa" if not token.endswith("aaaaaa") else "bbbbbb")
     page = await browser.open(f"{server.origin}/meet?room=closed&token={forged}")
     await page.until("document.querySelector('.preview video')?.videoWidth > 0", "the camera preview")
-    await page.call("click", "text=Join")
+    await page.call("click", "button.join")
     await page.until("document.querySelector('.notice h1')?.textContent === 'Could not join'", "the sentence")
     await page.screenshot("meet-refused")
 
