@@ -1,4 +1,4 @@
-# `make` prints what there is. Every target sets up what it needs and is quick the second time (stamps in .make/).
+# `make` prints what there is. Every target sets up what it needs and is quick the second time (stamps beside what they stand for).
 # Nothing here uses sudo: a missing prerequisite ends with the line that installs it.
 
 SHELL := /bin/bash
@@ -10,7 +10,9 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMPS := .make
+STAMPS := $(VENV)/.stamps
+NODE := web/node_modules/.installed
+PAGE := control/page/index.html
 ARGS ?=
 SECONDS_PER_TARGET ?= 60
 SEED ?= 1
@@ -37,7 +39,7 @@ test-full: dev engine page ## Run every test, the slow ones too
 	cargo test --locked --quiet --workspace
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: dev engine $(STAMPS)/node ## Check format, types, layers, generated files and Rust lints
+lint: dev engine $(NODE) ## Check format, types, layers, generated files and Rust lints
 	@$(BIN)/python scripts/lint.py $(ARGS)
 
 fmt: dev ## Format Python and Rust
@@ -52,7 +54,7 @@ fuzz: check-build ## Mutate every parser's corpus for SECONDS_PER_TARGET (60) se
 	cargo run --locked --release --package fuzz -- all --seconds $(SECONDS_PER_TARGET) --seed $(SEED)
 
 wheel: $(STAMPS)/run page check-build ## Build the wheel into dist/
-	$(BIN)/maturin build --release --locked --out dist
+	$(BIN)/maturin build --release --locked --strip --out dist
 
 generate: dev ## Rewrite the files that are generated from code (config example, docs tables)
 	$(BIN)/python -m scripts.generate
@@ -61,7 +63,7 @@ lock: ## Resolve the requirements*.lock files again
 	scripts/lock
 
 clean: ## Remove what make made (keeps Cargo's target/)
-	rm -rf $(VENV) $(STAMPS) control/page web/dist web/node_modules dist
+	rm -rf $(VENV) control/page web/dist web/node_modules dist sfu/_native*.so
 
 # --------------------------------------------------------------------------------------------------- set-up
 
@@ -71,12 +73,12 @@ dev: $(STAMPS)/dev
 
 engine: $(STAMPS)/engine ## Build the Rust engine into the working tree (release)
 
-page: $(STAMPS)/page ## Build the meeting page
+page: $(PAGE) ## Build the meeting page
 
 $(STAMPS)/venv:
 	@PYTHON=$(PYTHON) scripts/prerequisites venv
-	@mkdir -p $(STAMPS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS)
 	@touch $@
 
 $(STAMPS)/run: $(STAMPS)/venv requirements.lock requirements-build.lock
@@ -88,15 +90,15 @@ $(STAMPS)/dev: $(STAMPS)/run requirements-dev.lock
 	@touch $@
 
 $(STAMPS)/engine: $(STAMPS)/run $(RUST_SOURCES) pyproject.toml | check-build
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --skip-install --quiet
+	@# Every dependency is installed already, from the lock; PIP_NO_INDEX keeps it so.
+	PIP_NO_INDEX=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet >/dev/null
 	@touch $@
 
-$(STAMPS)/node: web/package.json web/package-lock.json | check-page
-	@mkdir -p $(STAMPS)
+$(NODE): web/package.json web/package-lock.json | check-page
 	npm --prefix web ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(STAMPS)/page: $(STAMPS)/node $(PAGE_SOURCES)
+$(PAGE): $(NODE) $(PAGE_SOURCES)
 	npm --prefix web run --silent build
 	rm -rf control/page && cp -r web/dist control/page
 	@touch $@

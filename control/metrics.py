@@ -362,6 +362,43 @@ ENGINE_FAMILIES = (
         "Datagrams that the kernel dropped because our receive buffer was full.",
         counters={"udp.kernel_drops": ()},
     ),
+    EngineFamily(
+        "sfu_udp_receive_buffer_bytes",
+        "What the kernel granted as receive buffers, all shards together.",
+        counters={"udp.receive_buffer_bytes": ()},
+        gauge=True,
+    ),
+    EngineFamily(
+        "sfu_udp_calls",
+        "System calls that received or sent a batch.",
+        ("direction",),
+        {"udp.receive_calls": ("in",), "udp.send_calls": ("out",)},
+    ),
+    EngineFamily(
+        "sfu_udp_send_runs",
+        "Messages handed to the kernel, each a run of datagrams to one address.",
+        counters={"udp.send_messages": ()},
+    ),
+    EngineFamily("sfu_udp_sent_datagrams", "Datagrams that the kernel took.", counters={"udp.sent": ()}),
+    EngineFamily("sfu_udp_sent_bytes", "Their payload in bytes.", counters={"udp.sent_bytes": ()}),
+    EngineFamily(
+        "sfu_udp_trouble",
+        "Failed calls, datagrams cut short or without room in the send queue, runs sent one by one.",
+        ("direction", "kind"),
+        {
+            "udp.receive_errors": ("in", "error"),
+            "udp.truncated": ("in", "truncated"),
+            "udp.send_errors": ("out", "error"),
+            "udp.send_overflow": ("out", "overflow"),
+            "udp.gso_fallbacks": ("out", "gso_fallback"),
+        },
+    ),
+    EngineFamily(
+        "sfu_shard_turns",
+        "Turns of the shards' loops; crowded ones left handshakes for the next turn.",
+        ("kind",),
+        {"shard.turns": ("all",), "shard.crowded_turns": ("crowded",)},
+    ),
 )
 
 # `_created` series double the size of a scrape and nobody asks for them.
