@@ -41,6 +41,7 @@ class Call {
   private readoutTimer = 0;
   private toastTimer = 0;
   private unread = 0;
+  private joined = false;
   private ended = false;
 
   constructor(
@@ -84,6 +85,7 @@ class Call {
       this.end({ title: "Could not join", sentence: connectProblem(error) });
       return;
     }
+    this.joined = true;
     this.setBanner("");
     for (const participant of this.everyone()) this.sync(participant);
     this.controls.focus("microphone");
@@ -140,7 +142,10 @@ class Call {
       .on(RoomEvent.SignalReconnecting, () => this.setBanner("Reconnecting…"))
       .on(RoomEvent.Reconnecting, () => this.setBanner("Reconnecting…"))
       .on(RoomEvent.Reconnected, () => this.setBanner(""))
-      .on(RoomEvent.Disconnected, (reason) => this.end(endingOf(reason)));
+      .on(RoomEvent.Disconnected, (reason) => {
+        // A refused join is told by connect() itself, and better.
+        if (this.joined) this.end(endingOf(reason));
+      });
     room.localParticipant.on(ParticipantEvent.MediaDevicesError, (error) => this.say(captureProblem(error, "camera")));
   }
 
