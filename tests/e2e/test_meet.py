@@ -60,6 +60,9 @@ async def test_a_refused_token_ends_in_a_sentence(browser: Browser, server: Serv
     await page.until("document.querySelector('.preview video')?.videoWidth > 0", "the camera preview")
     await page.call("click", "button.join")
     await page.until("document.querySelector('.notice h1')?.textContent === 'Could not join'", "the sentence")
+    sentence = await page.call("textContent", ".notice p")
+    assert "signature" in sentence
+    assert "{" not in sentence
     await page.screenshot("meet-refused")
 
 

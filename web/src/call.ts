@@ -299,7 +299,14 @@ function endingOf(reason?: DisconnectReason): Ending {
   }
 }
 
+/** The server's refusals are problem documents (RFC 9457); livekit-client puts their text into its own message. */
 function connectProblem(error: unknown): string {
-  const detail = error instanceof Error ? error.message : String(error);
-  return `The server did not let you in, or cannot be reached: ${detail}`;
+  const message = error instanceof Error ? error.message : String(error);
+  try {
+    const problem = JSON.parse(message.slice(message.indexOf("{"))) as { detail?: string };
+    if (problem.detail) return problem.detail;
+  } catch {
+    // not a refusal: the server was not reached, or media did not connect
+  }
+  return `The server cannot be reached, or media does not get through: ${message}`;
 }

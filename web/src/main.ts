@@ -5,6 +5,7 @@ import "./style/entry.css";
 import "./style/call.css";
 import "./style/panels.css";
 import "./style/small.css";
+import { setLogLevel } from "livekit-client";
 import { startCall } from "./call";
 import { show } from "./dom";
 import { type Link, LinkError, readLink } from "./link";
@@ -29,4 +30,5 @@ function start(): void {
   }
 }
 
+setLogLevel("warn");
 start();
