@@ -85,6 +85,8 @@ class Participant:
         self.on_closed: Callable[[], object] = _nothing
         self._joined_at = joined_at
         self._version = 0
+        #: Built once per version: every joiner of a large room gets all of them.
+        self._info: models.ParticipantInfo | None = None
         self._state = models.ParticipantInfo.State.JOINED
         self._disconnect_reason: int = models.DisconnectReason.UNKNOWN_REASON
         #: Those who left while no signalling connection was there to say so.
@@ -105,24 +107,10 @@ class Participant:
         return models.ParticipantInfo.State.Name(self._state).lower()
 
     def info(self) -> models.ParticipantInfo:
-        return models.ParticipantInfo(
-            sid=self.sid,
-            identity=self.identity,
-            state=self._state,
-            tracks=self.publishing.infos(),
-            metadata=self.metadata,
-            joined_at=int(self._joined_at),
-            joined_at_ms=int(self._joined_at * 1000),
-            name=self.name,
-            version=self._version,
-            permission=self.permission.to_proto(),
-            is_publisher=bool(self.publishing.publications),
-            kind=models.ParticipantInfo.Kind.Name(self.options.kind),
-            attributes=self.attributes,
-            disconnect_reason=models.DisconnectReason.Name(self._disconnect_reason),
-            client_protocol=self.options.client.client_protocol,
-            capabilities=list(self.options.client.capabilities)[:16],
-        )
+        """As of the last `announce`; not to be changed."""
+        if self._info is None:
+            self._info = self._describe()
+        return self._info
 
     # ------------------------------------------------------------------------------------- signalling connections
 
@@ -171,6 +159,7 @@ class Participant:
         self._state = models.ParticipantInfo.State.DISCONNECTED
         self._disconnect_reason = reason
         self._version += 1
+        self._info = None
         final = self.info()
         self.publishing.close()
         self.subscriptions.close()
@@ -187,6 +176,7 @@ class Participant:
         """Everybody who may know learns the present state."""
         if not self.closed:
             self._version += 1
+            self._info = None
             self.room.handle_changed(self)
 
     def update(
@@ -211,6 +201,8 @@ class Participant:
 
     def handle_access(self, wire: rtc.SubscriptionPermission) -> None:
         """The client restricts who may subscribe to its tracks."""
+        if wire.all_participants and self.access.everybody:
+            return  # what every JS client says after connecting
         self.access.replace(wire)
         for participant in self.room.others(self):
             participant.subscriptions.handle_access(self)
@@ -264,6 +256,26 @@ class Participant:
     def handle_negotiation_failed(self, reason: str) -> None:  # noqa: ARG002 (for logs of the caller)
         if self.signal is not None:
             self.leave(models.DisconnectReason.STATE_MISMATCH, rtc.LeaveRequest.Action.RECONNECT)
+
+    def _describe(self) -> models.ParticipantInfo:
+        return models.ParticipantInfo(
+            sid=self.sid,
+            identity=self.identity,
+            state=self._state,
+            tracks=self.publishing.infos(),
+            metadata=self.metadata,
+            joined_at=int(self._joined_at),
+            joined_at_ms=int(self._joined_at * 1000),
+            name=self.name,
+            version=self._version,
+            permission=self.permission.to_proto(),
+            is_publisher=bool(self.publishing.publications),
+            kind=models.ParticipantInfo.Kind.Name(self.options.kind),
+            attributes=self.attributes,
+            disconnect_reason=models.DisconnectReason.Name(self._disconnect_reason),
+            client_protocol=self.options.client.client_protocol,
+            capabilities=list(self.options.client.capabilities)[:16],
+        )
 
     def _open_connection(self, engine: EngineFacade) -> Connection:
         shard, candidates = self.room.shard, self.room.candidates

@@ -59,13 +59,15 @@ class Publication:
                 remb=inbound.remb,
             )
         )
+        # Nobody subscribes yet: unless somebody does, the owner may soon stop sending.
+        self.handle_demand()
 
     # ------------------------------------------------------------------------------------------------- handle_*
 
     def handle_level(self, level: int) -> None:
         """One audio level of the engine's batch, in -dBov."""
         if not self.info.muted:
-            self.owner.room.speakers.handle_level(self.owner.sid, level)
+            self.owner.room.speakers.handle_level(self.owner, level)
 
     def handle_muted(self, muted: bool, *, by_server: bool = False) -> bool:
         """True when something changed. An unmute by the owner also ends the server's mute."""

@@ -48,7 +48,7 @@ class Publishing:
             return
         info = _track_info(request)
         self._pending[request.cid] = info
-        for codec in request.simulcast_codecs:
+        for codec in list(request.simulcast_codecs)[:_MAX_CODECS]:
             if codec.cid and codec.cid != request.cid:
                 self._codec_cids[codec.cid] = request.cid
         self._owner.send(rtc.SignalResponse(track_published=rtc.TrackPublishedResponse(cid=request.cid, track=info)))
@@ -138,6 +138,14 @@ class Publishing:
 
     def infos(self) -> Iterator[models.TrackInfo]:
         return (publication.info for publication in self.publications.values())
+
+    def subscribers(self) -> set[Participant]:
+        """Everyone who receives something from here."""
+        return {
+            subscription.subscriber
+            for publication in self.publications.values()
+            for subscription in publication.subscriptions
+        }
 
     def pending_sids(self) -> set[str]:
         return {info.sid for info in self._pending.values()}
@@ -254,3 +262,5 @@ def _mime_type(request: rtc.AddTrackRequest) -> str:
 _KINDS: dict[int, seam.Kind] = {models.TrackType.AUDIO: "audio", models.TrackType.VIDEO: "video"}
 _VIDEO_CODECS = {"vp8": "video/VP8", "h264": "video/H264", "vp9": "video/VP9", "av1": "video/AV1"}
 _MAX_LAYERS = 8
+# The codec and its backup.
+_MAX_CODECS = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from sfu.connection.transport import Candidates
 from sfu.data import DataRouter
 from sfu.engine import EngineFacade
 from sfu.errors import NotAllowed, NotFound, RoomFull
-from sfu.ids import Identity, ParticipantSid, RoomName, TrackSid
+from sfu.ids import Identity, RoomName, TrackSid
 from sfu.participant import JoinOptions, Participant, SignalSink
 from sfu.policy import limits
 from sfu.policy.patience import Patience
@@ -51,7 +52,7 @@ class Room:
         self.options = options
         self.metadata = options.metadata
         self.participants: dict[Identity, Participant] = {}
-        self.speakers: SpeakerTracker[ParticipantSid] = SpeakerTracker()
+        self.speakers: SpeakerTracker[Participant] = SpeakerTracker()
         self.data = DataRouter(engine)
         self.on_closed: Callable[[Room], None] = lambda _room: None
         self.closed = False
@@ -129,7 +130,7 @@ class Room:
         if self.participants.get(participant.identity) is participant:
             del self.participants[participant.identity]
         self.data.handle_left(participant)
-        self.speakers.forget(participant.sid)
+        self.speakers.forget(participant)
         if not participant.permission.hidden:
             self.broadcast(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[final])))
         self._stale.arm()
@@ -206,18 +207,15 @@ class Room:
 
     # ------------------------------------------------------------------------------------------------- internals
 
-    def _tell_speakers(self, changes: list[Speaker[ParticipantSid]]) -> None:
-        """Each hears of itself and of those it is subscribed to."""
-        if not changes:
-            return
-        for participant in self.participants.values():
-            speakers = [
-                models.SpeakerInfo(sid=speaker.key, level=speaker.level, active=speaker.active)
-                for speaker in changes
-                if speaker.key == participant.sid or participant.subscriptions.hears(speaker.key)
-            ]
-            if speakers:
-                participant.send(rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=speakers)))
+    def _tell_speakers(self, changes: list[Speaker[Participant]]) -> None:
+        """Each hears of itself and of those it receives something from."""
+        news: defaultdict[Participant, list[models.SpeakerInfo]] = defaultdict(list)
+        for speaker in changes:
+            info = models.SpeakerInfo(sid=speaker.key.sid, level=speaker.level, active=speaker.active)
+            for participant in {speaker.key, *speaker.key.publishing.subscribers()}:
+                news[participant].append(info)
+        for participant, speakers in news.items():
+            participant.send(rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=speakers)))
 
 
 def enabled_codecs() -> list[models.Codec]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from livekit.protocol import rtc
 
 from sfu import seam
-from sfu.ids import ParticipantSid, TrackSid
+from sfu.ids import TrackSid
 from sfu.negotiation import OutboundTrack
 from sfu.policy import limits, quality
 from sfu.policy.quality import TrackSetting
@@ -173,8 +173,8 @@ class Subscriptions:
 
     def handle_access(self, owner: Participant) -> None:
         """A publisher changed who may subscribe to it."""
-        for subscription in list(self._by_track.values()):
-            if subscription.publication.owner is owner:
+        for track_sid in owner.publishing.publications:
+            if subscription := self._by_track.get(track_sid):
                 subscription.evaluate()
 
     def forget(self, track_sid: TrackSid) -> None:
@@ -183,13 +183,6 @@ class Subscriptions:
     def close(self) -> None:
         for subscription in list(self._by_track.values()):
             subscription.close()
-
-    def hears(self, publisher: ParticipantSid) -> bool:
-        """Whether it receives anything of this participant."""
-        return any(
-            item.publication.owner.sid == publisher and item in item.publication.subscriptions
-            for item in self._by_track.values()
-        )
 
     def __len__(self) -> int:
         return sum(1 for item in self._by_track.values() if item in item.publication.subscriptions)

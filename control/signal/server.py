@@ -30,6 +30,7 @@ from sfu.ids import Identity
 from sfu.negotiation import Candidate
 from sfu.participant import Participant
 from sfu.policy.patience import TICK_S
+from sfu.policy.permission import source_name
 from sfu.room import Room, enabled_codecs
 from sfu.rooms import Rooms
 
@@ -223,6 +224,7 @@ class SignalServer:
                 "can_publish": rights.can_publish,
                 "can_subscribe": rights.can_subscribe,
                 "can_publish_data": rights.can_publish_data,
+                "can_publish_sources": tuple(source_name(source) for source in rights.can_publish_sources) or None,
                 "can_update_own_metadata": rights.can_update_metadata,
                 "hidden": rights.hidden,
             }

@@ -39,7 +39,7 @@ class Permission:
             can_publish=self.may_publish_any,
             can_subscribe=self.can_subscribe,
             can_publish_data=self.can_publish_data,
-            can_publish_sources=[source_name(source) for source in sorted(self.can_publish_sources)],
+            can_publish_sources=[source_name(source).upper() for source in sorted(self.can_publish_sources)],
             can_update_metadata=self.can_update_metadata,
             hidden=self.hidden,
             recorder=self.recorder,
@@ -63,8 +63,9 @@ class Permission:
         )
 
 
-def source_name(source: int) -> models.TrackSource:
-    return models.TrackSource.Name(source)  # type: ignore[return-value]
+def source_name(source: int) -> str:
+    """As in tokens: "camera"."""
+    return models.TrackSource.Name(source).lower()
 
 
 @dataclass(slots=True)
