@@ -16,7 +16,7 @@ ROUNDS = 200
 MAX_BYTES_PER_JOIN = 10 * 1024
 
 #: What must be the same after as before: gauges of `/metrics`.
-HELD = ("sfu_rooms", "sfu_participants", "sfu_tracks", "sfu_engine_objects", "sfu_engine_held", "sfu_tasks")
+HELD = ("sfu_rooms", "sfu_participants", "sfu_tracks", "sfu_engine_objects", "sfu_room_engine_objects", "sfu_tasks")
 
 
 @dataclass(frozen=True, slots=True)
