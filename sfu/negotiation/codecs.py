@@ -73,6 +73,8 @@ class CodecTable:
                 continue
             name, clock_rate, channels = _encoding(mapped[payload_type])
             fmtp = parameters.get(payload_type, "")
+            if len(fmtp) > _MAX_FMTP_CHARACTERS or not fmtp.isascii():
+                continue
             if name == "rtx":
                 primary = _payload_type(parse_fmtp(fmtp).get("apt", ""))
                 if primary is not None:
@@ -178,6 +180,8 @@ def _encoding(rtpmap: str) -> tuple[str, int, str | None]:
     return name.lower(), rate, channels if channels in ("1", "2") else None
 
 
+# We keep, compare and repeat it; what clients write has about 100.
+_MAX_FMTP_CHARACTERS = 1000
 _CLOCK_RATES = {"audio": 48000, "video": 90000}
 
 # libwebrtc takes constrained baseline where profile-level-id is missing; RFC 6184 would say plain baseline level 1.

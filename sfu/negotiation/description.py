@@ -120,9 +120,9 @@ class SessionDescription:
     def bundle(self) -> list[str] | None:
         """The mids of the BUNDLE group (RFC 9143), None if there is none."""
         for group in self.attributes.get("group", ()):
-            semantics, *mids = group.split()
-            if semantics == "BUNDLE":
-                return mids
+            words = group.split()
+            if words[:1] == ["BUNDLE"]:
+                return list(dict.fromkeys(words[1:]))
         return None
 
     @property
@@ -163,7 +163,9 @@ MAX_CHARACTERS = 1 << 20
 MAX_SECTIONS = 1000
 
 _DIRECTIONS: tuple[Direction, ...] = ("recvonly", "sendonly", "inactive", "sendrecv")
-_MEDIA_LINE = re.compile(r"m=([a-z]{1,16}) ([0-9]{1,5})(?:/[0-9]{1,5})? ([A-Z/]{1,32}) ([!-~]+(?: [!-~]+)*) ?")
+_MEDIA_LINE = re.compile(
+    r"m=([a-z]{1,16}) ([0-9]{1,5})(?:/[0-9]{1,5})? ([A-Z/]{1,32}) ([!-~]{1,32}(?: [!-~]{1,32})*) ?"
+)
 _MID = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]{1,16}")
 # A control character, a carriage return on its own, or a line that is not <letter>=...
 _BAD_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]|\r(?!\n)|^(?![a-z]=|\Z)", re.MULTILINE)

@@ -32,15 +32,16 @@ def read_msid(section: Section) -> Msid:
                 value = rest
                 break
     stream, _, track = (value or "").strip().partition(" ")
-    return Msid(stream, track.strip())
+    return Msid(stream, track.strip()) if len(stream) + len(track) <= _MAX_MSID_CHARACTERS else Msid("", "")
 
 
 def send_rids(section: Section) -> list[str]:
     """The rids that the client sends, in its order: a=simulcast (RFC 8853), else a lone a=rid (RFC 8851)."""
-    declared = [value.split(" ")[0] for value in section.attributes.get("rid", ()) if value.split(" ")[1:2] == ["send"]]
-    listed = _simulcast_send(section.first("simulcast") or "")
-    rids = [rid for rid in listed if rid in declared] if listed else declared
-    return [rid for rid in dict.fromkeys(rids) if _RID.fullmatch(rid)][:MAX_ENCODINGS]
+    words = (value.split(" ") for value in section.attributes.get("rid", ()))
+    declared = dict.fromkeys(rid for rid, *rest in words if rest[:1] == ["send"] and _RID.fullmatch(rid))
+    listed = dict.fromkeys(_simulcast_send(section.first("simulcast") or ""))
+    rids = [rid for rid in listed if rid in declared] if listed else list(declared)
+    return rids[:MAX_ENCODINGS]
 
 
 def encodings(section: Section, rids: list[str]) -> tuple[EncodingParameters, ...]:
@@ -50,10 +51,12 @@ def encodings(section: Section, rids: list[str]) -> tuple[EncodingParameters, ..
             rids = sorted(rids, key=_QUALITY_OF_RID.__getitem__)
         return tuple(EncodingParameters(rid=rid) for rid in rids)
     ssrcs = _numbers(line.partition(" ")[0] for line in section.attributes.get("ssrc", ()))
-    groups = [group.split() for group in section.attributes.get("ssrc-group", ())]
-    repairs = {pair[0]: pair[1] for name, *values in groups if name == "FID" and len(pair := _numbers(values)) == 2}
-    layers = next((_numbers(values) for name, *values in groups if name == "SIM"), [])
-    primaries = layers or [ssrc for ssrc in ssrcs if ssrc not in repairs.values()][:1]
+    groups = [group.partition(" ") for group in section.attributes.get("ssrc-group", ())]
+    pairs = [_numbers(members.split()) for semantics, _, members in groups if semantics == "FID"]
+    repairs = {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+    layers = next((_numbers(members.split()) for semantics, _, members in groups if semantics == "SIM"), [])
+    repairing = set(repairs.values())
+    primaries = layers or [ssrc for ssrc in ssrcs if ssrc not in repairing][:1]
     signalled = [EncodingParameters(None, ssrc, repairs.get(ssrc)) for ssrc in primaries[:MAX_ENCODINGS]]
     return tuple(signalled) or (EncodingParameters(rid=None),)
 
@@ -135,5 +138,7 @@ def _numbers(texts: Iterable[str]) -> list[int]:
 MAX_ENCODINGS = 3
 
 _STEREO_BITRATE_BPS = 510_000
+# Browsers write two UUIDs.
+_MAX_MSID_CHARACTERS = 512
 _QUALITY_OF_RID = {"q": 0, "h": 1, "f": 2}
 _RID = re.compile(r"[A-Za-z0-9_-]{1,16}")

@@ -69,7 +69,7 @@ def test_without_a_track_id_the_track_is_still_there() -> None:
 
 def test_the_codec_is_asked_for_by_track_id() -> None:
     asked: list[str] = []
-    Answerer(LOCAL).answer(PUBLISH, (), lambda cid: asked.append(cid))  # type: ignore[func-returns-value]
+    Answerer(LOCAL).answer(PUBLISH, (), asked.append)
     assert asked == [track.cid for track in answer(PUBLISH).inbound]
 
 

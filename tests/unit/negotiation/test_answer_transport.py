@@ -29,8 +29,8 @@ def test_the_sections_of_a_real_offer_are_answered_in_its_order(name: str) -> No
 def test_another_implementation_reads_the_answer(name: str) -> None:
     theirs = aiortc.sdp.SessionDescription.parse(answer(load(name)).sdp)
     assert {media.dtls.role for media in theirs.media if media.dtls} == {"server"}
-    assert {media.ice.iceLite for media in theirs.media} == {True}
-    assert {media.ice.usernameFragment for media in theirs.media} == {LOCAL.ufrag}
+    assert {media.ice.iceLite for media in theirs.media if media.ice} == {True}
+    assert {media.ice.usernameFragment for media in theirs.media if media.ice} == {LOCAL.ufrag}
     assert [media.direction for media in theirs.media] == [
         section.direction for section in SessionDescription.parse(answer(load(name)).sdp).sections
     ]
