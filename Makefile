@@ -54,7 +54,8 @@ fuzz: check-build ## Mutate every parser's corpus for SECONDS_PER_TARGET (60) se
 	cargo run --locked --release --package fuzz -- all --seconds $(SECONDS_PER_TARGET) --seed $(SEED)
 
 wheel: $(STAMPS)/run page check-build ## Build the wheel into dist/
-	$(BIN)/maturin build --release --locked --strip --out dist
+	rm -rf dist
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --strip --auditwheel repair --out dist
 
 generate: dev ## Rewrite the files that are generated from code (config example, docs tables)
 	$(BIN)/python -m scripts.generate
