@@ -9,6 +9,8 @@ from typing import Final, Self, final
 
 from sfu.seam import Address, Command, EngineConfig, Event, Stats
 
+__all__ = ["Engine", "__version__"]
+
 __version__: Final[str]
 
 @final
