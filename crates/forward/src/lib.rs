@@ -5,6 +5,8 @@
 
 pub mod dtls;
 pub mod srtp;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;
 
 mod command;

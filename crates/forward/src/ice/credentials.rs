@@ -6,18 +6,18 @@ use wire::stun::{Class, Message, Method, TransactionId, Writer};
 
 /// One side's short-term credentials; the HMAC key schedule is kept.
 #[derive(Clone)]
-pub(super) struct Credentials {
-    pub(super) ufrag: String,
+pub(crate) struct Credentials {
+    pub(crate) ufrag: String,
     key: hmac::Key,
 }
 
 impl Credentials {
-    pub(super) fn new(ufrag: String, password: &str) -> Self {
+    pub(crate) fn new(ufrag: String, password: &str) -> Self {
         Self { ufrag, key: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes()) }
     }
 
     /// Whether MESSAGE-INTEGRITY is there and right; compared in constant time.
-    pub(super) fn verify(&self, message: &Message<'_>) -> bool {
+    pub(crate) fn verify(&self, message: &Message<'_>) -> bool {
         message.integrity_input().is_some_and(|input| {
             let mac = self.mac(&[&input.header, input.attributes]);
             verify_slices_are_equal(&mac, input.mac).is_ok()
@@ -25,7 +25,7 @@ impl Credentials {
     }
 
     /// A message of ours with integrity and fingerprint; `None` when it is longer than any that we send.
-    pub(super) fn write(
+    pub(crate) fn write(
         &self,
         class: Class,
         transaction: TransactionId,
@@ -48,17 +48,17 @@ impl Credentials {
 }
 
 /// Unpredictable to the client, who sees every earlier output: a guessed transaction id would validate a path that is not its own.
-pub(super) struct Nonces {
+pub(crate) struct Nonces {
     key: hmac::Key,
     drawn: u64,
 }
 
 impl Nonces {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, &seed.to_be_bytes()), drawn: 0 }
     }
 
-    pub(super) fn draw<const N: usize>(&mut self) -> [u8; N] {
+    pub(crate) fn draw<const N: usize>(&mut self) -> [u8; N] {
         self.drawn += 1;
         let tag = hmac::sign(&self.key, &self.drawn.to_be_bytes());
         let mut nonce = [0; N];

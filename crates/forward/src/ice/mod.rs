@@ -3,7 +3,7 @@
 //! Beyond lite it sends one check of its own per path, because a client that knows its password could otherwise aim
 //! media at somebody else's address. In: `handle_*`. Out: `poll_*`.
 
-mod credentials;
+pub(crate) mod credentials;
 mod path;
 #[cfg(test)]
 mod tests;

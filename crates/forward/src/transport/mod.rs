@@ -4,6 +4,8 @@
 
 mod event;
 pub(crate) mod session;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
