@@ -48,6 +48,7 @@ fmt: dev ## Format Python and Rust
 	cargo fmt --all
 
 bench: dev engine ## Measure engine CPU per forwarded packet beside the floor
+	cargo build --locked --release --quiet --package loadgen
 	$(BIN)/python -m bench $(ARGS)
 
 fuzz: check-build ## Mutate every parser's corpus for SECONDS_PER_TARGET (60) seconds each, from SEED (1)

@@ -1,6 +1,6 @@
-"""`beep-media` on a fake engine and with empty rooms, for tests of the process itself: `python fake_node.py serve --dev ...`.
+"""`beep-media` on a fake engine, for tests of the process itself: `python fake_node.py serve --dev ...`.
 
-Two routes misbehave on purpose: /raise raises, /kill-shard ends a shard. `FAKE_NODE_HANG` makes the drain hang.
+Two more routes misbehave on purpose: /raise raises, /kill-shard ends a shard. `FAKE_NODE_HANG` makes the drain hang.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ import sys
 from aiohttp import web
 
 from control.cli import main
-from control.metrics import Inventory
 from control.serve import SignalParts
+from control.signal.server import SignalServer
 from sfu.seam import EngineConfig
 from sfu.testing import FakeEngine
 
 
-class EmptySignalServer:
+class MisbehavingServer(SignalServer):
     def __init__(self, parts: SignalParts) -> None:
-        self.parts = parts
+        super().__init__(parts)
+        self.engine = parts.engine
 
     def add_routes(self, app: web.Application) -> None:
+        super().add_routes(app)
         app.router.add_get("/raise", self.fail)
         app.router.add_get("/kill-shard", self.kill_shard)
 
@@ -33,15 +35,13 @@ class EmptySignalServer:
         raise RuntimeError(f"made for a test by {request.remote}")
 
     async def kill_shard(self, _request: web.Request) -> web.Response:
-        self.parts.engine.on_shard_failed(0, "made for a test")
+        self.engine.on_shard_failed(0, "made for a test")
         return web.Response()
-
-    def inventory(self) -> Inventory:
-        return Inventory(rooms=0)
 
     async def close(self) -> None:
         if "FAKE_NODE_HANG" in os.environ:
             await asyncio.sleep(3600)
+        await super().close()
 
 
 def engine(config: EngineConfig) -> FakeEngine:
@@ -49,4 +49,4 @@ def engine(config: EngineConfig) -> FakeEngine:
 
 
 if __name__ == "__main__":
-    sys.exit(main(engine_factory=engine, signal_factory=EmptySignalServer))
+    sys.exit(main(engine_factory=engine, signal_factory=MisbehavingServer))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from livekit.protocol import rtc
 
 from control.addresses import local_addresses
 from control.config import DEV_KEYS
@@ -115,6 +116,20 @@ async def test_sigterm_ends_it_within_the_deadline_with_status_0() -> None:
         status, _, took = await process.end()
         assert status == 0
         assert took < 5
+
+
+async def test_sigterm_tells_clients_to_leave_before_it_ends() -> None:
+    async with beep_media("serve", "--dev", "--port", "0") as process:
+        token = process.lines[1].rpartition("token=")[2]
+        url = f"{process.origin}/rtc?access_token={token}&protocol=16&auto_subscribe=1"
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+            assert rtc.SignalResponse.FromString(await socket.receive_bytes()).HasField("join")
+            ending = asyncio.create_task(process.end())
+            kinds = [rtc.SignalResponse.FromString(message.data).WhichOneof("message") async for message in socket]
+        status, errors, took = await ending
+    assert kinds[-1] == "leave"
+    assert (status, "Traceback" in errors) == (0, False)
+    assert took < 5
 
 
 async def test_sigint_ends_it_too() -> None:
