@@ -1,0 +1,68 @@
+"""`python -m bench`: measurements that anyone can repeat. Exit 1 on a missed gate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench import engine, sdp
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    result: dict[str, Any] = {"machine": _machine(), "command": ["python", "-m", "bench", *(argv or sys.argv[1:])]}
+    missed: list[str] = []
+    if arguments.what in ("engine", "all"):
+        rows = [
+            row
+            for consumers in arguments.consumers
+            for row in engine.measure(consumers, arguments.bursts, arguments.seconds, arguments.rounds)
+        ]
+        _say(engine.report(rows))
+        result["engine"] = engine.as_json(rows)
+        missed += filter(None, [engine.gate(rows)])
+    if arguments.what in ("sdp", "all"):
+        offer = sdp.measure()
+        _say(sdp.report(offer))
+        result["sdp"] = offer
+        missed += filter(None, [sdp.gate(offer)])
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(result, indent=2) + "\n")
+    for sentence in missed:
+        _say(f"missed: {sentence}")
+    return 1 if missed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("what", choices=["engine", "sdp", "all"], nargs="?", default="all")
+    parser.add_argument("--consumers", type=_numbers, default=[10, 50, 200], help="consumers per run, comma separated")
+    parser.add_argument("--bursts", type=_numbers, default=[1, 4, 16], help="packets per burst, comma separated")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of one round")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds per case; medians are printed")
+    parser.add_argument("--json", metavar="FILE", help="write everything measured to FILE")
+    return parser
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _machine() -> dict[str, str]:
+    model = next(
+        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.processor(),
+    )
+    return {"cpu": model, "kernel": platform.release(), "python": platform.python_version()}
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""`bench engine`: CPU time per forwarded packet beside the floor, in one run.
+
+Server on one core, load generator on the other; real UDP, real SRTP both ways. Every figure is CPU time of the whole server
+process (user + system, from the kernel's accounting) divided by the packets that it sent. The floor is the same number of
+AES-128-GCM encryptions and GSO sends of the same sizes and bursts, nothing else, on the server's core right after.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+ROOT = Path(__file__).resolve().parent.parent
+LOADGEN = ROOT / "target" / "release" / "loadgen"
+#: Bytes of a packet as the publisher sends it, SRTP tag included: the size that libwebrtc fills video packets to.
+DATAGRAM_BYTES = 1200
+#: Packets per second towards all sinks together: far below saturation, so that batching is what the bursts give.
+OUTBOUND_PPS = 60_000
+#: CPU per packet <= this many floors, at 50 consumers in bursts of 4 (architecture.md, Send).
+GATE_RATIO = 1.6
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One case, medians over the rounds. Times are microseconds of CPU per packet sent."""
+
+    consumers: int
+    burst: int
+    engine_us: float
+    floor_us: float
+    ratio: float
+    ratio_min: float
+    ratio_max: float
+    packets: int
+    lost: int
+    load_busy: float
+
+
+class Peer:
+    """A child process that answers JSON lines, pinned to one core."""
+
+    def __init__(self, core: int, *command: str) -> None:
+        self.process = subprocess.Popen(
+            ["taskset", "-c", str(core), *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
+        )
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.process.args!r} ended while it was asked to {do}")
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise RuntimeError(f"{do}: {reply['error']}")
+        return reply
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def measure(consumers: int, bursts: list[int], seconds: float, rounds: int) -> list[Row]:
+    """Connects one publisher and `consumers` sinks once, then runs every burst size `rounds` times, floor beside engine."""
+    with Peer(1, str(LOADGEN)) as load, Peer(0, sys.executable, "-m", "bench.server") as server:
+        opened = server.ask("open", count=consumers + 1, fingerprint=load.ask("fingerprint")["fingerprint"])
+        sinks = load.ask("connect", port=opened["port"], clients=opened["clients"])["sinks"]
+        server.ask("forward", count=consumers + 1)
+        rate = OUTBOUND_PPS / consumers
+        load.ask("run", burst=4, rate_pps=rate, seconds=1.0, datagram_bytes=DATAGRAM_BYTES)  # warm up
+        return [_case(load, server, sinks, burst, rate, seconds, rounds) for burst in bursts]
+
+
+def _case(load: Peer, server: Peer, sinks: list[str], burst: int, rate: float, seconds: float, rounds: int) -> Row:
+    engine_us, floor_us, packets, lost, busy = [], [], 0, 0, 0.0
+    for _ in range(rounds):
+        before = server.ask("usage")
+        run = load.ask("run", burst=burst, rate_pps=rate, seconds=seconds, datagram_bytes=DATAGRAM_BYTES)
+        after = server.ask("usage")
+        cpu_s = after["user_s"] + after["system_s"] - before["user_s"] - before["system_s"]
+        expected = run["sent"] * len(sinks)
+        engine_us.append(cpu_s / expected * 1e6)
+        packets += expected
+        lost += expected - run["received"]
+        busy = max(busy, run["busy"])
+        floor = _floor(load, sinks, burst, rate, seconds)
+        floor_us.append(floor["cpu_s"] / floor["packets"] * 1e6)
+    ratios = [engine / floor for engine, floor in zip(engine_us, floor_us, strict=True)]
+    return Row(
+        consumers=len(sinks),
+        burst=burst,
+        engine_us=statistics.median(engine_us),
+        floor_us=statistics.median(floor_us),
+        ratio=statistics.median(ratios),
+        ratio_min=min(ratios),
+        ratio_max=max(ratios),
+        packets=packets,
+        lost=lost,
+        load_busy=busy,
+    )
+
+
+def _floor(load: Peer, sinks: list[str], burst: int, rate: float, seconds: float) -> dict[str, float]:
+    request = {
+        "sinks": sinks,
+        "burst": burst,
+        "rate_pps": rate,
+        "seconds": seconds,
+        "datagram_bytes": DATAGRAM_BYTES,
+    }
+    with subprocess.Popen(
+        ["taskset", "-c", "0", str(LOADGEN), "floor"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as floor:
+        assert floor.stdin is not None and floor.stdout is not None
+        floor.stdin.write(json.dumps(request) + "\n")
+        floor.stdin.close()
+        load.ask("drain", seconds=seconds + 0.3)
+        report: dict[str, float] = json.loads(floor.stdout.readline())
+    return report
+
+
+def report(rows: list[Row]) -> str:
+    """The table that `make bench` prints."""
+    lines = [
+        "consumers  burst  engine us  floor us  ratio (min-max)      packets  lost  load core busy",
+    ]
+    lines += [
+        f"{row.consumers:9d}  {row.burst:5d}  {row.engine_us:9.3f}  {row.floor_us:8.3f}  "
+        f"{row.ratio:5.2f} ({row.ratio_min:.2f}-{row.ratio_max:.2f})  {row.packets:11d}  {row.lost:4d}  {row.load_busy:6.0%}"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def gate(rows: list[Row]) -> str | None:
+    """The sentence that says which gate was missed, or None."""
+    for row in rows:
+        if (row.consumers, row.burst) == (50, 4) and row.ratio > GATE_RATIO:
+            return f"50 consumers in bursts of 4 cost {row.ratio:.2f} floors, the gate is {GATE_RATIO}"
+    return None
+
+
+def as_json(rows: list[Row]) -> list[dict[str, Any]]:
+    return [asdict(row) for row in rows]
