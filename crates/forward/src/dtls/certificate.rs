@@ -116,7 +116,8 @@ pub(crate) fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     let mut pairs = hex.trim().split(':');
     for byte in &mut digest {
-        let pair = pairs.next().filter(|pair| pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        let pair =
+            pairs.next().filter(|pair| pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
         *byte = u8::from_str_radix(pair, 16).ok()?;
     }
     pairs.next().is_none().then_some(digest)

@@ -178,7 +178,8 @@ impl Endpoint {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        (self.state == State::Handshaking).then(|| self.flight.deadline().map_or(self.give_up, |at| at.min(self.give_up)))
+        (self.state == State::Handshaking)
+            .then(|| self.flight.deadline().map_or(self.give_up, |at| at.min(self.give_up)))
     }
 
     // ---- details

@@ -10,8 +10,8 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use certificate::parse_fingerprint;
 pub use certificate::{Certificate, DtlsError};
 #[cfg(feature = "testing")]
 pub(crate) use certificate::{context, format_fingerprint, self_signed};
-pub(crate) use certificate::parse_fingerprint;
 pub(crate) use endpoint::{DtlsEvent, Endpoint, Role};

@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn message_numbers_are_read_in_epoch_zero_only() {
-        let datagram = [record(HANDSHAKE, 0, 3, 20), record(CHANGE_CIPHER_SPEC, 0, 0, 1), record(HANDSHAKE, 1, 4, 40)].concat();
+        let datagram =
+            [record(HANDSHAKE, 0, 3, 20), record(CHANGE_CIPHER_SPEC, 0, 0, 1), record(HANDSHAKE, 1, 4, 40)].concat();
         let seen: Vec<_> = records(&datagram).map(|record| (record.content, record.message_seq())).collect();
         assert_eq!(seen, [(HANDSHAKE, Some(3)), (CHANGE_CIPHER_SPEC, None), (HANDSHAKE, None)]);
     }

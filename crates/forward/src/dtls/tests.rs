@@ -9,10 +9,10 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::ssl::{SslContext, SslMethod};
 
+use super::Certificate;
 use super::certificate::{context, parse_fingerprint, self_signed};
 use super::endpoint::{DtlsEvent, Endpoint, Role};
 use super::record::{HANDSHAKE, records};
-use super::Certificate;
 use crate::srtp::{KeyingMaterial, Profile, SrtpInbound, SrtpOutbound};
 use crate::transport::CloseReason;
 
@@ -174,7 +174,14 @@ fn ecdsa_and_rsa_clients_connect_in_two_round_trips() {
 fn the_servers_profile_order_wins() {
     let client = ecdsa();
     let [first, second, third] = Profile::ALL;
-    let orders = [[first, second, third], [first, third, second], [second, first, third], [second, third, first], [third, first, second], [third, second, first]];
+    let orders = [
+        [first, second, third],
+        [first, third, second],
+        [second, first, third],
+        [second, third, first],
+        [third, first, second],
+        [third, second, first],
+    ];
     for server in orders {
         for offered in orders {
             let mut pair = Pair::with(&client, client.digest, &server, &offered);
@@ -260,9 +267,10 @@ fn repeated_datagrams_change_nothing() {
     assert!(pair.sent[0] < 12 && pair.sent[1] < 12, "an endless exchange: {:?}", pair.sent);
 }
 
-/// Splits a ClientHello into two handshake fragments, as Chromium's post-quantum hello comes.
+/// Splits a `ClientHello` into two handshake fragments, as Chromium's post-quantum hello comes.
 fn fragment_hello(datagram: Vec<u8>) -> Vec<Vec<u8>> {
-    let is_hello = records(&datagram).next().is_some_and(|record| record.content == HANDSHAKE && record.message_seq() == Some(0));
+    let is_hello =
+        records(&datagram).next().is_some_and(|record| record.content == HANDSHAKE && record.message_seq() == Some(0));
     if !is_hello || datagram[13] != 1 {
         return vec![datagram];
     }
@@ -308,7 +316,10 @@ fn data_sent_right_after_the_handshake_arrives() {
     pair.run(1_000);
     assert!(pair.client.send(b"to the server") && pair.server.send(b"to the client"));
     pair.run(100);
-    assert_eq!((pair.server_end.data, pair.client_end.data), (vec![b"to the server".to_vec()], vec![b"to the client".to_vec()]));
+    assert_eq!(
+        (pair.server_end.data, pair.client_end.data),
+        (vec![b"to the server".to_vec()], vec![b"to the client".to_vec()])
+    );
 }
 
 #[test]
@@ -366,7 +377,11 @@ fn truncated_and_random_datagrams_never_end_a_handshake() {
     pair.run(5_000);
     assert!(pair.took() <= 240);
     for _ in 0..2_000 {
-        let junk: Vec<u8> = [20, 21, 22, 23][next() as usize % 4..][..1].iter().copied().chain((0..next() % 200).map(|_| next() as u8)).collect();
+        let junk: Vec<u8> = [20, 21, 22, 23][next() as usize % 4..][..1]
+            .iter()
+            .copied()
+            .chain((0..next() % 200).map(|_| next() as u8))
+            .collect();
         pair.server.handle_datagram(pair.now, &junk);
     }
     pair.run(100);

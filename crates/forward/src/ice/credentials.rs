@@ -40,7 +40,9 @@ impl Credentials {
 
     fn mac(&self, parts: &[&[u8]]) -> [u8; 20] {
         let mut context = hmac::Context::with_key(&self.key);
-        parts.iter().for_each(|part| context.update(part));
+        for part in parts {
+            context.update(part);
+        }
         let mut mac = [0; 20];
         mac.copy_from_slice(context.sign().as_ref());
         mac

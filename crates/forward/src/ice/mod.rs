@@ -62,7 +62,9 @@ impl Agent {
         self.remote = Some(Credentials::new(ufrag, password));
         self.paths.iter_mut().for_each(|state| state.check = None);
         let unproven: Vec<Path> = self.paths.iter().filter(|state| !state.validated).map(|state| state.path).collect();
-        unproven.into_iter().for_each(|path| self.check(now, path));
+        for path in unproven {
+            self.check(now, path);
+        }
     }
 
     pub(crate) fn restart(&mut self, ufrag: String, password: &str) {
@@ -103,7 +105,9 @@ impl Agent {
         let due = |check: &Check| check.retry <= now && check.attempts < CHECK_ATTEMPTS;
         let due: Vec<Path> =
             self.paths.iter().filter(|state| state.check.as_ref().is_some_and(due)).map(|state| state.path).collect();
-        due.into_iter().for_each(|path| self.check(now, path));
+        for path in due {
+            self.check(now, path);
+        }
     }
 
     // ---- out

@@ -202,7 +202,8 @@ impl DataChannels {
     fn close_streams(&mut self, now: Instant, streams: &[u16]) {
         let all: Vec<u16> = self.channels.iter().map(|channel| channel.stream).collect();
         let streams = if streams.is_empty() { &all } else { streams };
-        let closed: Vec<u16> = streams.iter().copied().filter(|stream| self.channels.remove(*stream).is_some()).collect();
+        let closed: Vec<u16> =
+            streams.iter().copied().filter(|stream| self.channels.remove(*stream).is_some()).collect();
         if let Some(socket) = self.socket.as_mut().filter(|_| !closed.is_empty()) {
             socket.reset(now, &closed);
         }
@@ -224,7 +225,9 @@ impl DataChannels {
                 socket.send(now, message, Delivery::RELIABLE);
             }
         }
-        opened.into_iter().for_each(|stream| self.deliver_early(now, stream));
+        for stream in opened {
+            self.deliver_early(now, stream);
+        }
     }
 
     fn handle_message(&mut self, now: Instant, message: Message) {
@@ -257,7 +260,8 @@ impl DataChannels {
         match dcep::parse(&message.payload) {
             Ok(Dcep::Open(open)) => self.accept(now, message.stream, &open),
             Ok(Dcep::Ack) => {
-                if let Some(channel) = self.channels.by_stream(message.stream).filter(|it| it.state == State::Announced) {
+                if let Some(channel) = self.channels.by_stream(message.stream).filter(|it| it.state == State::Announced)
+                {
                     channel.state = State::Open;
                     let label = channel.label.clone();
                     self.events.push_back(DataEvent::Opened { label });
@@ -295,7 +299,9 @@ impl DataChannels {
     fn deliver_early(&mut self, now: Instant, stream: u16) {
         let (due, kept): (Vec<_>, Vec<_>) = self.early.drain(..).partition(|message| message.stream == stream);
         self.early.extend(kept);
-        due.into_iter().for_each(|message| self.handle_message(now, message));
+        for message in due {
+            self.handle_message(now, message);
+        }
     }
 
     /// One `Overflow` when too much waits towards the client, one `Low` when it has drained.
@@ -319,7 +325,13 @@ fn announcement(channel: &Channel) -> Vec<u8> {
         None => Reliability::Reliable,
         Some(count) => Reliability::MaxRetransmits(u32::from(count)),
     };
-    let open = Open { ordered: channel.delivery.ordered, reliability, priority: PRIORITY, label: &channel.label, protocol: "" };
+    let open = Open {
+        ordered: channel.delivery.ordered,
+        reliability,
+        priority: PRIORITY,
+        label: &channel.label,
+        protocol: "",
+    };
     let mut buf = vec![0; 12 + channel.label.len()];
     let len = dcep::write_open(&mut buf, &open).unwrap_or(0);
     buf.truncate(len);

@@ -74,12 +74,7 @@ impl DcSctp {
             max_timer_backoff_duration: Some(LONGEST_TIMER),
             ..Options::default()
         };
-        Self {
-            base: now,
-            inner: dcsctp::new_socket("", &options),
-            packets: VecDeque::new(),
-            events: VecDeque::new(),
-        }
+        Self { base: now, inner: dcsctp::new_socket("", &options), packets: VecDeque::new(), events: VecDeque::new() }
     }
 
     fn advance(&mut self, now: Instant) {

@@ -75,7 +75,14 @@ impl Cipher {
 
     /// Encrypts `packet[header_len..end]` and writes the tag at `end`; gives the total length.
     #[inline]
-    pub(super) fn seal_rtp(&self, packet: &mut [u8], header_len: usize, end: usize, ssrc: u32, index: u64) -> Result<usize, Unspecified> {
+    pub(super) fn seal_rtp(
+        &self,
+        packet: &mut [u8],
+        header_len: usize,
+        end: usize,
+        ssrc: u32,
+        index: u64,
+    ) -> Result<usize, Unspecified> {
         let (plain, tag) = packet.split_at_mut_checked(end).ok_or(Unspecified)?;
         let (header, payload) = plain.split_at_mut_checked(header_len).ok_or(Unspecified)?;
         match self {
@@ -97,7 +104,13 @@ impl Cipher {
 
     /// Verifies and decrypts a whole SRTP packet; gives the plaintext's length.
     #[inline]
-    pub(super) fn open_rtp(&self, packet: &mut [u8], header_len: usize, ssrc: u32, index: u64) -> Result<usize, Unspecified> {
+    pub(super) fn open_rtp(
+        &self,
+        packet: &mut [u8],
+        header_len: usize,
+        ssrc: u32,
+        index: u64,
+    ) -> Result<usize, Unspecified> {
         let end = packet.len().checked_sub(self.tag_len()).ok_or(Unspecified)?;
         let (body, tag) = packet.split_at_mut(end);
         if header_len > end {
@@ -158,7 +171,8 @@ impl Cipher {
 
     /// Verifies and decrypts a whole SRTCP packet whose `rtcp_word` is `word`; gives the plaintext's length.
     pub(super) fn open_rtcp(&self, packet: &mut [u8], ssrc: u32, word: u32) -> Result<usize, Unspecified> {
-        let end = packet.len().checked_sub(self.tag_len() + WORD).filter(|end| *end >= RTCP_HEADER).ok_or(Unspecified)?;
+        let end =
+            packet.len().checked_sub(self.tag_len() + WORD).filter(|end| *end >= RTCP_HEADER).ok_or(Unspecified)?;
         let index = word & !SRTCP_ENCRYPTED;
         match self {
             Self::Gcm(gcm) => {

@@ -50,13 +50,22 @@ impl SrtpInbound {
 
     /// Decrypts an SRTP packet in place; gives its 48-bit index and the plaintext's length.
     #[inline]
-    pub fn unprotect_rtp(&mut self, packet: &mut [u8], header_len: usize, ssrc: u32, seq: u16) -> Result<(u64, usize), SrtpRejection> {
+    pub fn unprotect_rtp(
+        &mut self,
+        packet: &mut [u8],
+        header_len: usize,
+        ssrc: u32,
+        seq: u16,
+    ) -> Result<(u64, usize), SrtpRejection> {
         if packet.len() < header_len + self.rtp.tag_len() {
             return Err(SrtpRejection::Malformed);
         }
         let index = estimate_index(self.rtp_seen.highest(ssrc), seq).ok_or(SrtpRejection::TooOld)?;
         refuse_seen(self.rtp_seen.check(ssrc, index))?;
-        let len = self.rtp.open_rtp(packet, header_len, ssrc, index).map_err(|Unspecified| SrtpRejection::BadAuthentication)?;
+        let len = self
+            .rtp
+            .open_rtp(packet, header_len, ssrc, index)
+            .map_err(|Unspecified| SrtpRejection::BadAuthentication)?;
         self.rtp_seen.accept(ssrc, index);
         Ok((index, len))
     }

@@ -44,7 +44,14 @@ impl SrtpOutbound {
     /// `index` is 48 bits (roll-over counter and sequence number), kept by the caller and never used twice for one SSRC.
     /// 0 means that nothing may be sent: the index space is used up, or there is no room for the tag.
     #[inline]
-    pub fn protect_rtp(&mut self, packet: &mut [u8], header_len: usize, payload_len: usize, ssrc: u32, index: u64) -> usize {
+    pub fn protect_rtp(
+        &mut self,
+        packet: &mut [u8],
+        header_len: usize,
+        payload_len: usize,
+        ssrc: u32,
+        index: u64,
+    ) -> usize {
         if index >= RTP_INDEX_END {
             return 0;
         }

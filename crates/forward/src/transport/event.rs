@@ -50,7 +50,7 @@ pub enum CloseReason {
     FingerprintMismatch,
     /// No verified connectivity check for 30 s.
     ConsentExpired,
-    /// The client sent close_notify.
+    /// The client sent `close_notify`.
     PeerClosed,
     /// A protocol library failed or panicked.
     InternalError,

@@ -4,7 +4,7 @@
 
 mod event;
 pub(crate) mod session;
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
@@ -198,7 +198,9 @@ impl Transport {
         }
         while let Some(event) = self.ice.poll_event() {
             match event {
-                IceEvent::Selected(path) if self.session.is_connected() => return Some(TransportEvent::PathChanged(path)),
+                IceEvent::Selected(path) if self.session.is_connected() => {
+                    return Some(TransportEvent::PathChanged(path));
+                }
                 // The first selection is told by `Connected`.
                 IceEvent::Selected(_) => {}
                 IceEvent::Forgotten(path) => return Some(TransportEvent::PathForgotten(path)),

@@ -259,8 +259,12 @@ impl Session {
 
     fn connect(&mut self, now: Instant, keys: &KeyingMaterial) {
         let contexts = match self.role {
-            Role::Server => SrtpInbound::from_client(keys).and_then(|inbound| Ok((inbound, SrtpOutbound::to_client(keys)?))),
-            Role::Client => SrtpInbound::from_server(keys).and_then(|inbound| Ok((inbound, SrtpOutbound::to_server(keys)?))),
+            Role::Server => {
+                SrtpInbound::from_client(keys).and_then(|inbound| Ok((inbound, SrtpOutbound::to_client(keys)?)))
+            }
+            Role::Client => {
+                SrtpInbound::from_server(keys).and_then(|inbound| Ok((inbound, SrtpOutbound::to_server(keys)?)))
+            }
         };
         let Ok((inbound, outbound)) = contexts else {
             self.end(CloseReason::InternalError);

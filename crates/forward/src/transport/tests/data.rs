@@ -18,7 +18,10 @@ fn a_channel_of_the_client_carries_data_both_ways() {
     pair.connect();
     pair.run(500);
     assert!(pair.server_got(&TransportEvent::ChannelOpened { label: "_reliable".to_owned() }));
-    assert!(pair.client.send_data(pair.now, "_reliable", b"hello") && pair.server.send_data(pair.now, "_reliable", b"you too"));
+    assert!(
+        pair.client.send_data(pair.now, "_reliable", b"hello")
+            && pair.server.send_data(pair.now, "_reliable", b"you too")
+    );
     pair.run(100);
     assert!(pair.server_got(&data("_reliable", b"hello")));
     assert!(pair.client_events.contains(&data("_reliable", b"you too")));

@@ -24,7 +24,10 @@ fn media_goes_both_ways() {
     let mut pair = Pair::connected();
     assert!(pair.send_media(65_535, 500) && pair.send_media(65_536, 500));
     pair.run(50);
-    assert_eq!(pair.client_rtp.iter().map(|packet| (packet.index, packet.len)).collect::<Vec<_>>(), [(65_535, 500), (65_536, 500)]);
+    assert_eq!(
+        pair.client_rtp.iter().map(|packet| (packet.index, packet.len)).collect::<Vec<_>>(),
+        [(65_535, 500), (65_536, 500)]
+    );
     let mut packet = client_packet(&mut pair, 9);
     let inbound = pair.server.unprotect_rtp(pair.now, mirror(client_path(1)), &mut packet).unwrap();
     assert_eq!((inbound.index, inbound.len, inbound.header.ssrc.0), (9, 200, SSRC));

@@ -160,7 +160,9 @@ impl Pair {
             match from {
                 From::Client => self.receive(path, &mut datagram),
                 From::Server => {
-                    if let ClientInbound::Rtp(packet) = self.client.handle_datagram(self.now, mirror(path), &mut datagram) {
+                    if let ClientInbound::Rtp(packet) =
+                        self.client.handle_datagram(self.now, mirror(path), &mut datagram)
+                    {
                         self.client_rtp.push(packet);
                     }
                 }
@@ -188,7 +190,9 @@ impl Pair {
     }
 
     fn connected_after_ms(&self) -> Option<u128> {
-        let connected = |(at, event): &(Duration, TransportEvent)| matches!(event, TransportEvent::Connected { .. }).then_some(at.as_millis());
+        let connected = |(at, event): &(Duration, TransportEvent)| {
+            matches!(event, TransportEvent::Connected { .. }).then_some(at.as_millis())
+        };
         self.server_events.iter().find_map(connected)
     }
 
