@@ -47,7 +47,7 @@ impl<'a> Feedback<'a> {
     /// Each reported packet as (sequence number, arrival in microseconds since the reference time, or `None` when missing).
     pub fn iter(&self) -> Arrivals<'a> {
         Arrivals {
-            symbols: Symbols { chunks: self.chunks, left: self.status_count, chunk: Chunk::Empty },
+            symbols: Symbols { chunks: self.chunks, left: self.status_count, chunk: Chunk::Run { symbol: 0, left: 0 } },
             deltas: self.deltas,
             seq: self.base_seq,
             ticks: 0,
@@ -82,7 +82,7 @@ impl Iterator for Arrivals<'_> {
     type Item = (u16, Option<i64>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let symbol = self.symbols.next()?.ok()?;
+        let symbol = self.symbols.next()?;
         let delta = match symbol {
             Symbol::Missing => None,
             Symbol::Small => Some(i64::from(u8_at(self.deltas, 0).ok()?)),
@@ -96,22 +96,31 @@ impl Iterator for Arrivals<'_> {
     }
 }
 
-/// Bytes of chunks and of deltas that `count` statuses take.
+/// Bytes of chunks and of deltas that `count` statuses take, in time linear in the bytes, not in the statuses.
 fn measure(statuses: &[u8], count: u16) -> Result<(usize, usize), ParseError> {
-    let mut symbols = Symbols { chunks: statuses, left: count, chunk: Chunk::Empty };
-    let mut deltas_len = 0;
-    for symbol in symbols.by_ref() {
-        deltas_len += symbol?.delta_len();
+    let (mut at, mut deltas_len, mut left) = (0, 0, count);
+    while left > 0 {
+        let mut chunk = Chunk::parse(u16_at(statuses, at)?);
+        at += 2;
+        if let Chunk::Run { symbol, left: run } = chunk {
+            let symbol = Symbol::from_bits(symbol).ok_or(ParseError::Value)?;
+            deltas_len += usize::from(run.min(left)) * symbol.delta_len();
+            left -= run.min(left);
+            continue;
+        }
+        while left > 0
+            && let Some(bits) = chunk.next_symbol()
+        {
+            deltas_len += Symbol::from_bits(bits).ok_or(ParseError::Value)?.delta_len();
+            left -= 1;
+        }
     }
-    if symbols.left > 0 {
-        return Err(ParseError::Truncated);
-    }
-    Ok((statuses.len() - symbols.chunks.len(), deltas_len))
+    Ok((at, deltas_len))
 }
 
+/// What is left of one status chunk.
 #[derive(Debug, Clone)]
 enum Chunk {
-    Empty,
     Run {
         symbol: u16,
         left: u16,
@@ -127,7 +136,36 @@ enum Chunk {
     },
 }
 
-/// The status symbols of consecutive chunks. Ends when `left` reaches 0 or the chunks run out.
+impl Chunk {
+    fn parse(chunk: u16) -> Self {
+        match chunk >> 14 {
+            0b10 => Self::OneBit { bits: chunk, left: 14 },
+            0b11 => Self::TwoBit { bits: chunk, left: 7 },
+            _ => Self::Run { symbol: (chunk >> 13) & 3, left: chunk & 0x1fff },
+        }
+    }
+
+    #[inline]
+    fn next_symbol(&mut self) -> Option<u16> {
+        let (Self::Run { left, .. } | Self::OneBit { left, .. } | Self::TwoBit { left, .. }) = self;
+        *left = left.checked_sub(1)?;
+        Some(match self {
+            Self::Run { symbol, .. } => *symbol,
+            Self::OneBit { bits, .. } => {
+                let symbol = (*bits >> 13) & 1;
+                *bits <<= 1;
+                symbol
+            }
+            Self::TwoBit { bits, .. } => {
+                let symbol = (*bits >> 12) & 3;
+                *bits <<= 2;
+                symbol
+            }
+        })
+    }
+}
+
+/// The status symbols of consecutive chunks that [`measure`] has checked.
 #[derive(Debug, Clone)]
 struct Symbols<'a> {
     chunks: &'a [u8],
@@ -136,46 +174,17 @@ struct Symbols<'a> {
 }
 
 impl Iterator for Symbols<'_> {
-    type Item = Result<Symbol, ParseError>;
+    type Item = Symbol;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
-            return None;
-        }
+    #[inline]
+    fn next(&mut self) -> Option<Symbol> {
+        self.left = self.left.checked_sub(1)?;
         loop {
-            let bits = match &mut self.chunk {
-                Chunk::Run { symbol, left: left @ 1.. } => {
-                    *left -= 1;
-                    *symbol
-                }
-                Chunk::OneBit { bits, left: left @ 1.. } => {
-                    *left -= 1;
-                    let symbol = (*bits >> 13) & 1;
-                    *bits <<= 1;
-                    symbol
-                }
-                Chunk::TwoBit { bits, left: left @ 1.. } => {
-                    *left -= 1;
-                    let symbol = (*bits >> 12) & 3;
-                    *bits <<= 2;
-                    symbol
-                }
-                _ => {
-                    self.chunk = parse_chunk(u16_at(self.chunks, 0).ok()?);
-                    self.chunks = &self.chunks[2..];
-                    continue;
-                }
-            };
-            self.left -= 1;
-            return Some(Symbol::from_bits(bits).ok_or(ParseError::Value));
+            if let Some(bits) = self.chunk.next_symbol() {
+                return Symbol::from_bits(bits);
+            }
+            self.chunk = Chunk::parse(u16_at(self.chunks, 0).ok()?);
+            self.chunks = &self.chunks[2..];
         }
-    }
-}
-
-fn parse_chunk(chunk: u16) -> Chunk {
-    match chunk >> 14 {
-        0b10 => Chunk::OneBit { bits: chunk, left: 14 },
-        0b11 => Chunk::TwoBit { bits: chunk, left: 7 },
-        _ => Chunk::Run { symbol: (chunk >> 13) & 3, left: chunk & 0x1fff },
     }
 }
