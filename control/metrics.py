@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -23,9 +22,10 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from control.engine_metrics import ENGINE_FAMILIES, engine_families
 from sfu.seam import ShardStats, Stats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -130,10 +130,10 @@ class _NodeCollector(Collector):
         self._sources = sources
 
     def describe(self) -> Iterable[Metric]:
-        return [*_inventory_families(Inventory()), *_engine_families(Stats())]
+        return [*_inventory_families(Inventory()), *engine_families(Stats())]
 
     def collect(self) -> Iterable[Metric]:
-        return [*_inventory_families(self._sources.inventory()), *_engine_families(self._sources.stats())]
+        return [*_inventory_families(self._sources.inventory()), *engine_families(self._sources.stats())]
 
 
 def _inventory_families(inventory: Inventory) -> Iterator[Metric]:
@@ -163,59 +163,6 @@ def _task_count() -> int:
         return len(asyncio.all_tasks())
     except RuntimeError:
         return 0  # described outside a loop
-
-
-def _engine_families(stats: Stats) -> Iterator[Metric]:
-    totals: defaultdict[str, int] = defaultdict(int)
-    for shard in stats.shards:
-        for name, value in shard.counters.items():
-            totals[name] += value
-    for family in ENGINE_FAMILIES:
-        metric_type = GaugeMetricFamily if family.gauge else CounterMetricFamily
-        metric = metric_type(family.name, family.help, labels=family.labels)
-        for counter, labels in family.counters.items():
-            metric.add_metric(labels, totals.pop(counter, 0))
-        for counter in [name for name in totals if family.prefix and name.startswith(family.prefix)]:
-            metric.add_metric([counter.removeprefix(family.prefix)], totals.pop(counter))
-        yield metric
-    other = CounterMetricFamily(
-        "sfu_engine_events", "Counters of the engine without a metric of their own.", labels=["name"]
-    )
-    for counter in sorted(totals):
-        other.add_metric([counter], totals[counter])
-    yield other
-    yield _latency(stats)
-
-
-def _latency(stats: Stats) -> Metric:
-    counts: defaultdict[int, int] = defaultdict(int)
-    for shard in stats.shards:
-        for bound_us, count in shard.forward_latency_us:
-            counts[bound_us] += count
-    total_us = sum(shard.forward_latency_sum_us for shard in stats.shards)
-    # -1 stands for +Inf and belongs last.
-    bounds = sorted(bound for bound in counts if bound >= 0)
-    buckets = [(repr(bound / 1e6), float(counts[bound])) for bound in bounds]
-    buckets.append(("+Inf", float(counts.get(-1, 0))))
-    return HistogramMetricFamily(
-        "sfu_forward_latency_seconds",
-        "From the kernel's receive time of a packet until it was handed back to the kernel.",
-        buckets=buckets,
-        sum_value=total_us / 1e6,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class EngineFamily:
-    """One metric made of the engine's dotted counters: those of `counters` (with their label values), or all under `prefix`."""
-
-    name: str
-    help: str
-    labels: tuple[str, ...] = ()
-    counters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    #: The rest of the counter's name is the one label.
-    prefix: str = ""
-    gauge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,149 +204,6 @@ NODE_STATES = ("starting", "serving", "draining")
 PARTICIPANT_STATES = ("joining", "joined", "active", "disconnected")
 ENGINE_OBJECTS = ("transports", "producers", "consumers")
 JOIN_STAGES = ("auth", "signal", "offer_answer", "connected")
-
-ENGINE_FAMILIES = (
-    EngineFamily(
-        "sfu_engine_objects",
-        "What the engine holds.",
-        ("object",),
-        {"transports.open": ("transports",), "producers.open": ("producers",), "consumers.open": ("consumers",)},
-        gauge=True,
-    ),
-    EngineFamily(
-        "sfu_transports",
-        "Transports that finished DTLS (connected), and that ended by themselves (closed).",
-        ("event",),
-        {"transports.connected": ("connected",), "transports.closed": ("closed",)},
-    ),
-    EngineFamily(
-        "sfu_datagrams",
-        "UDP datagrams of any protocol.",
-        ("direction",),
-        {"datagrams.in": ("in",), "datagrams.out": ("out",)},
-    ),
-    EngineFamily(
-        "sfu_datagram_bytes",
-        "Their payload in bytes.",
-        ("direction",),
-        {"datagrams.in_bytes": ("in",), "datagrams.out_bytes": ("out",)},
-    ),
-    EngineFamily(
-        "sfu_packets",
-        "Authenticated packets; outgoing RTP includes retransmissions, incoming RTP padding.",
-        ("direction", "class"),
-        {"rtp.in": ("in", "rtp"), "rtp.out": ("out", "rtp"), "rtcp.in": ("in", "rtcp"), "rtcp.out": ("out", "rtcp")},
-    ),
-    EngineFamily(
-        "sfu_bytes",
-        "Bytes of RTP packets: in without, out with the SRTP tag.",
-        ("direction",),
-        {"rtp.in_bytes": ("in",), "rtp.out_bytes": ("out",)},
-    ),
-    EngineFamily(
-        "sfu_padding_packets",
-        "Padding-only packets, which are counted and never forwarded.",
-        counters={"rtp.padding_in": ()},
-    ),
-    EngineFamily("sfu_packets_dropped", "Packets dropped.", ("reason",), prefix="drop."),
-    EngineFamily(
-        "sfu_nacks",
-        "Sequence numbers missed by subscribers (in) and by us (out), and how the latter ended.",
-        ("direction", "result"),
-        {
-            "nack.in": ("in", "requested"),
-            "nack.out": ("out", "requested"),
-            "nack.recovered": ("out", "recovered"),
-            "nack.abandoned": ("out", "abandoned"),
-        },
-    ),
-    EngineFamily(
-        "sfu_retransmissions",
-        "Retransmissions: useful ones from publishers (in); towards subscribers (out) sent, or why not.",
-        ("direction", "result"),
-        {
-            "rtx.in": ("in", "received"),
-            "rtx.out": ("out", "sent"),
-            "rtx.missing": ("out", "missing"),
-            "rtx.repeated": ("out", "repeated"),
-            "rtx.over_budget": ("out", "over_budget"),
-            "rtx.unavailable": ("out", "not_negotiated"),
-        },
-    ),
-    EngineFamily(
-        "sfu_retransmitted_bytes", "Bytes of retransmissions sent to subscribers.", counters={"rtx.out_bytes": ()}
-    ),
-    EngineFamily(
-        "sfu_keyframe_requests",
-        "PLI and FIR from subscribers (in), PLI to publishers (out).",
-        ("direction",),
-        {"keyframe.requests_in": ("in",), "keyframe.requests_out": ("out",)},
-    ),
-    EngineFamily("sfu_keyframes", "Keyframes that arrived.", counters={"keyframe.in": ()}),
-    EngineFamily(
-        "sfu_feedback_packets",
-        "Congestion control feedback.",
-        ("direction", "type"),
-        {"twcc.feedback_in": ("in", "twcc"), "twcc.feedback_out": ("out", "twcc"), "remb.out": ("out", "remb")},
-    ),
-    EngineFamily(
-        "sfu_reported_lost_packets", "Packets that subscribers reported as lost.", counters={"twcc.reported_lost": ()}
-    ),
-    EngineFamily(
-        "sfu_layer_switches",
-        "Switches of a consumer to another encoding.",
-        counters={"consumers.layer_switches": ()},
-    ),
-    EngineFamily(
-        "sfu_data_messages",
-        "Data channel messages; outgoing ones count once per receiver.",
-        ("direction", "result"),
-        {"data.in": ("in", "received"), "data.out": ("out", "queued"), "data.skipped": ("out", "skipped")},
-    ),
-    EngineFamily("sfu_commands_refused", "Commands that the engine refused.", counters={"commands.refused": ()}),
-    EngineFamily(
-        "sfu_udp_kernel_drops",
-        "Datagrams that the kernel dropped because our receive buffer was full.",
-        counters={"udp.kernel_drops": ()},
-    ),
-    EngineFamily(
-        "sfu_udp_receive_buffer_bytes",
-        "What the kernel granted as receive buffers, all shards together.",
-        counters={"udp.receive_buffer_bytes": ()},
-        gauge=True,
-    ),
-    EngineFamily(
-        "sfu_udp_calls",
-        "System calls that received or sent a batch.",
-        ("direction",),
-        {"udp.receive_calls": ("in",), "udp.send_calls": ("out",)},
-    ),
-    EngineFamily(
-        "sfu_udp_send_runs",
-        "Messages handed to the kernel, each a run of datagrams to one address.",
-        counters={"udp.send_messages": ()},
-    ),
-    EngineFamily("sfu_udp_sent_datagrams", "Datagrams that the kernel took.", counters={"udp.sent": ()}),
-    EngineFamily("sfu_udp_sent_bytes", "Their payload in bytes.", counters={"udp.sent_bytes": ()}),
-    EngineFamily(
-        "sfu_udp_trouble",
-        "Failed calls, datagrams cut short or without room in the send queue, runs sent one by one.",
-        ("direction", "kind"),
-        {
-            "udp.receive_errors": ("in", "error"),
-            "udp.truncated": ("in", "truncated"),
-            "udp.send_errors": ("out", "error"),
-            "udp.send_overflow": ("out", "overflow"),
-            "udp.gso_fallbacks": ("out", "gso_fallback"),
-        },
-    ),
-    EngineFamily(
-        "sfu_shard_turns",
-        "Turns of the shards' loops; crowded ones left handshakes for the next turn.",
-        ("kind",),
-        {"shard.turns": ("all",), "shard.crowded_turns": ("crowded",)},
-    ),
-)
 
 # `_created` series double the size of a scrape and nobody asks for them.
 disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
 """Writes the files that are generated from code, or with --check says which of them are behind (status 1).
 
-config.example.yaml and docs/config.md from `control.config`; the table in docs/metrics.md from `control.metrics`.
+config.example.yaml and docs/config.md from `control.config`; docs/metrics.md from `control.metrics` and `control.engine_metrics`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from control.config import ENVIRONMENT_PREFIX, Config, Listen
-from control.metrics import ENGINE_FAMILIES, describe
+from control.engine_metrics import ENGINE_FAMILIES
+from control.metrics import describe
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -193,7 +194,7 @@ def _metrics_page() -> str:
     lines = [
         "# Metrics",
         "",
-        "Generated from `control/metrics.py` by `make generate`. `/metrics` on `admin.listen` (in development on the public port, too)",
+        "Generated from `control/metrics.py` and `control/engine_metrics.py` by `make generate`. `/metrics` on `admin.listen` (in development on the public port, too)",
         "speaks the Prometheus text format. Seconds, bytes, counters end in `_total`. Labels are bounded by the code: never a room, a",
         "participant, a track, an address or a text that a client chose.",
         "",
