@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,17 @@ KEY, SECRET = "devkey", "secretsecretsecretsecretsecretsecret"
 Message = rtc.SignalResponse
 
 
+class Faults(logging.Handler):
+    """Collects what was logged as an error: faults are contained, and would otherwise pass unseen."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(self.format(record))
+
+
 class Call:
     """The server, its engine and every client; `close` ends them and checks that nothing is left in the engine."""
 
@@ -42,8 +54,10 @@ class Call:
         self.facade: EngineFacade
         self._runner: web.AppRunner
         self._virtual = 0.0
+        self.faults = Faults()
 
     async def start(self) -> None:
+        logging.getLogger().addHandler(self.faults)
         self.facade = EngineFacade(self.engine, asyncio.get_running_loop(), self.engine.shards)
         parts = SignalParts(self.facade, {KEY: SECRET}, ["127.0.0.1"], Metrics("1"))
         self.server = SignalServer(parts)
@@ -68,6 +82,8 @@ class Call:
         self.facade.flush()
         left = (self.engine.open_ids(), self.facade.counts())
         self.facade.close(0)
+        logging.getLogger().removeHandler(self.faults)
+        assert self.faults.messages == []
         empty = {"transports": 0, "producers": 0, "consumers": 0}
         assert left == (empty, empty)
 

@@ -13,11 +13,16 @@ def tasks() -> int:
     return sum(1 for task in asyncio.all_tasks() if task.get_name() == "signal-writer")
 
 
+def timers() -> int:
+    scheduled = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+    return sum(1 for handle in scheduled if not handle.cancelled() and "schedule_refresh" in repr(handle))
+
+
 async def test_joins_and_leaves_give_everything_back(call: Call) -> None:
     keeper = await call.join("keeper")
     await keeper.publish("video", "cam", rids=("q", "h", "f"))
     await keeper.settle()
-    start = (call.engine.open_ids(), call.facade.counts(), tasks())
+    start = (call.engine.open_ids(), call.facade.counts(), tasks(), timers())
     for number in range(30):
         guest = await call.join("guest", v1=number % 2 == 0)
         await guest.publish("audio", "mic")
@@ -27,7 +32,7 @@ async def test_joins_and_leaves_give_everything_back(call: Call) -> None:
     await keeper.settle()
     await keeper.settle()
     gc.collect()
-    assert (call.engine.open_ids(), call.facade.counts(), tasks()) == start
+    assert (call.engine.open_ids(), call.facade.counts(), tasks(), timers()) == start
     room = call.room()
     assert len(room.participants) == 1
     assert len(call.server._claims) == 1

@@ -126,6 +126,26 @@ async def test_a_lone_section_of_another_name_belongs_to_the_lone_request(call: 
     await bob.expect_participant("alice", lambda info: bool(info.tracks))
 
 
+async def test_two_sections_of_other_names_are_not_guessed(call: Call) -> None:
+    alice = await call.join("alice")
+    await alice.add_track("audio", "{firefox-track}")
+    alice.sdp.sections += [Section("audio", "sendonly", "{one}"), Section("audio", "sendonly", "{two}")]
+    await alice.offer()
+    await alice.settle()
+    assert not call.engine.producers
+
+
+async def test_a_late_joiner_gets_the_tracks_with_its_first_answer(call: Call) -> None:
+    alice = await call.join("alice")
+    tracks = [await alice.publish("audio", "mic"), await alice.publish("video", "cam")]
+    bob = await call.join("bob")
+    answer = (await bob.expect("answer")).answer
+    assert set(answer.mid_to_track_id.values()) == {track.sid for track in tracks}
+    await bob.settle()
+    assert len(call.consumers_of(bob)) == 2
+    assert not bob.received("media_sections_requirement")
+
+
 async def test_unpublish_by_renegotiation_reaches_the_second_client(call: Call) -> None:
     alice, bob = await call.join("alice"), await call.join("bob")
     await alice.publish("audio", "mic")

@@ -147,6 +147,15 @@ async def test_a_reader_that_falls_behind_is_cut_off(call: Call, monkeypatch: py
     await alice.ws.close()
 
 
+async def test_a_reader_that_keeps_up_may_receive_any_amount(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "MAX_QUEUED_BYTES", 1 << 20)
+    alice = await call.join("alice")
+    for number in range(8):
+        call.room().update_metadata(str(number) + "m" * 400_000)
+        await alice.settle()
+    assert not alice.ws.closed
+
+
 async def test_a_transport_that_fails_orders_a_full_reconnect(call: Call) -> None:
     alice, bob = await call.join("alice"), await call.join("bob")
     call.engine.emit(seam.TransportClosed(call.transport_of(alice), "consent_expired"))

@@ -91,6 +91,19 @@ async def test_a_requirement_that_was_lost_is_repeated(call: Call) -> None:
     await bob.expect("media_sections_requirement")
 
 
+async def test_tracks_that_appear_while_a_request_is_out_wait_for_its_offer(call: Call) -> None:
+    alice, bob = await call.join("alice"), await call.join("bob", spare=1, automatic=False)
+    for cid in ("one", "two", "three"):
+        await alice.publish("audio", cid)
+        await bob.settle()
+    assert len(bob.received("media_sections_requirement")) == 1
+    await bob.offer()
+    await bob.settle()
+    assert len(call.consumers_of(bob)) == 1
+    more = bob.received("media_sections_requirement")[1:]
+    assert [message.media_sections_requirement.num_audios for message in more] == [2]
+
+
 async def test_an_offer_already_under_way_does_not_ask_for_the_same_sections_again(call: Call) -> None:
     alice, bob = await call.join("alice"), await call.join("bob", spare=0, automatic=False)
     await alice.publish("audio", "mic")
