@@ -194,8 +194,8 @@ def _metrics_page() -> str:
     lines = [
         "# Metrics",
         "",
-        "Generated from `control/metrics.py` and `control/engine_metrics.py` by `make generate`. `/metrics` on `admin.listen` (in development on the public port, too)",
-        "speaks the Prometheus text format. Seconds, bytes, counters end in `_total`. Labels are bounded by the code: never a room, a",
+        "Generated from `control/metrics.py` and `control/engine_metrics.py` by `make generate`. `/metrics` on `admin.listen` (in",
+        "development on the public port, too) speaks the Prometheus text format. Seconds, bytes, counters end in `_total`. Labels are bounded by the code: never a room, a",
         "participant, a track, an address or a text that a client chose.",
         "",
         "| Metric | Type | Labels | Meaning |",
