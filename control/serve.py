@@ -125,6 +125,7 @@ class Node:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._lag
         if self._engine is not None:
+            self._engine.detach()
             await asyncio.to_thread(self._engine.close, _ENGINE_DRAIN_S)
         _log.info("stopped")
 

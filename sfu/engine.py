@@ -145,13 +145,17 @@ class EngineFacade:
         if commands and not self._closed:
             self.engine.submit(commands)
 
-    def close(self, drain_for_s: float = 5.0) -> None:
-        """Closes the engine for good. Blocks for at most `drain_for_s` seconds."""
+    def detach(self) -> None:
+        """Submits what is left and stops listening to the engine. On the loop's thread; `close` may then be elsewhere."""
         if self._closed:
             return
         self.flush()
         self._closed = True
         self._loop.remove_reader(self.engine.fileno())
+
+    def close(self, drain_for_s: float = 5.0) -> None:
+        """Closes the engine for good. Blocks for at most `drain_for_s` seconds."""
+        self.detach()
         self.engine.close(drain_for_s)
 
     def _schedule(self) -> None:

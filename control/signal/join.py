@@ -76,7 +76,7 @@ def permission(claims: Claims) -> Permission:
         can_update_metadata=bool(grants.can_update_own_metadata),
         hidden=bool(grants.hidden),
         recorder=bool(grants.recorder),
-        agent=bool(grants.agent),
+        agent=bool(grants.agent) or claims.kind.lower() == "agent",
         can_subscribe_metrics=bool(grants.can_subscribe_metrics),
     )
 

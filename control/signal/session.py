@@ -45,7 +45,10 @@ class SignalSession:
         self._closing = False
         self._text = False
         self._bad_frames = 0
+        self._budget = float(MAX_REQUESTS_PER_S)
+        self._paced_at = asyncio.get_running_loop().time()
         self._refresh: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------------------------------------- the sink's side
 
@@ -65,7 +68,9 @@ class SignalSession:
         return int(time.time() * 1000)
 
     def close(self) -> None:
-        """What is queued is still written, then the socket is closed."""
+        """What is queued is still written, then the socket is closed; dropped if that does not work in time."""
+        if not self._closing:
+            self._deadline = asyncio.get_running_loop().call_later(_FLUSH_TIMEOUT_S, self.abort)
         self._closing = True
         self._wake.set()
 
@@ -99,6 +104,8 @@ class SignalSession:
                 self.participant.handle_signal_lost(self)
             if writer is not None:
                 await self._finish(writer)
+            if self._deadline is not None:
+                self._deadline.cancel()
         return self._socket
 
     def schedule_refresh(self) -> None:
@@ -117,6 +124,14 @@ class SignalSession:
                 self._text = message.type == WSMsgType.TEXT
                 if not self._handle_frame(message.data):
                     await self._socket.close(code=WSCloseCode.INVALID_TEXT, message=b"frames are not SignalRequests")
+                await self._pace()
+
+    async def _pace(self) -> None:
+        """Lets others have their turn, and reads no more than `MAX_REQUESTS_PER_S` on average; TCP tells the client."""
+        now = asyncio.get_running_loop().time()
+        self._budget = min(MAX_REQUESTS_PER_S, self._budget + (now - self._paced_at) * MAX_REQUESTS_PER_S) - 1
+        self._paced_at = now
+        await asyncio.sleep(0 if self._budget > 0 else -self._budget / MAX_REQUESTS_PER_S)
 
     async def _write(self) -> None:
         while True:
@@ -184,6 +199,9 @@ _FAULT_ACTION: dict[type[MediaError], int] = {
 # LiveKit's server pings every 10 s; aiohttp waits half of this for the pong.
 _HEARTBEAT_S = 20.0
 _CLOSE_TIMEOUT_S = 2.0
+_FLUSH_TIMEOUT_S = 5.0
+# The busiest honest moment is a grid of tiles that sends a setting for each.
+MAX_REQUESTS_PER_S = 200
 REFRESH_INTERVAL_S = 300.0
 MAX_QUEUED_FRAMES = 2_000
 MAX_QUEUED_BYTES = 8 << 20

@@ -106,6 +106,19 @@ async def test_a_few_unreadable_frames_are_ignored_many_end_the_session(call: Ca
     await bob.settle()
 
 
+async def test_a_flood_of_requests_is_read_slowly_and_disturbs_nobody(call: Call) -> None:
+    alice, bob = await call.join("alice"), await call.join("bob")
+    started = time.monotonic()
+    for _ in range(session_module.MAX_REQUESTS_PER_S + 60):
+        await alice.send(ping=1)
+    await bob.settle()
+    assert time.monotonic() - started < 0.25
+    async with asyncio.timeout(3):
+        while len(alice.received("pong")) < session_module.MAX_REQUESTS_PER_S + 60:
+            await asyncio.sleep(0.01)
+    assert time.monotonic() - started > 0.25
+
+
 async def test_an_oversize_frame_ends_only_that_session(call: Call) -> None:
     alice, bob = await call.join("alice"), await call.join("bob")
     await alice.ws.send_bytes(b"\x00" * (2 * 1024 * 1024 + 1))
