@@ -78,8 +78,10 @@ class Peer:
 def measure(consumers: int, bursts: list[int], seconds: float, rounds: int) -> list[Row]:
     """Connects one publisher and `consumers` sinks once, then runs every burst size `rounds` times, floor beside engine."""
     with Peer(1, str(LOADGEN)) as load, Peer(0, sys.executable, "-m", "bench.server") as server:
-        opened = server.ask("open", count=consumers + 1, fingerprint=load.ask("fingerprint")["fingerprint"])
-        sinks = load.ask("connect", port=opened["port"], clients=opened["clients"])["sinks"]
+        address = server.ask("address")
+        clients = load.ask("prepare", port=address["port"], count=consumers + 1)["clients"]
+        servers = server.ask("open", clients=clients)["servers"]
+        sinks = load.ask("connect", fingerprint=address["fingerprint"], servers=servers)["sinks"]
         server.ask("forward", count=consumers + 1)
         rate = OUTBOUND_PPS / consumers
         load.ask("run", burst=4, rate_pps=rate, seconds=1.0, datagram_bytes=DATAGRAM_BYTES)  # warm up

@@ -22,20 +22,21 @@ class BenchServer:
     def __init__(self) -> None:
         self.engine = Engine(seam.EngineConfig(shards=1, udp_port=0, bind=("127.0.0.1",)))
 
-    def open(self, count: int, fingerprint: str) -> dict[str, Any]:
-        """Opens `count` transports (0 publishes) and returns the credentials that the load generator needs."""
-        clients = []
+    def address(self) -> dict[str, Any]:
+        return {"port": self.engine.addresses(0)[0].port, "fingerprint": self.engine.fingerprint}
+
+    def open(self, clients: list[dict[str, str]]) -> dict[str, Any]:
+        """Opens a transport for each client (0 publishes) and returns the credentials that we minted."""
+        servers = []
         commands: list[seam.Command] = []
-        for index in range(count):
+        for index, client in enumerate(clients):
             transport = seam.TransportId(index)
-            local = (secrets.token_hex(4), secrets.token_hex(12))
-            remote = (secrets.token_hex(4), secrets.token_hex(12))
-            commands.append(seam.OpenTransport(transport, 0, *local))
-            commands.append(seam.SetRemote(transport, *remote, fingerprint, None, {}))
-            clients.append({"server": local, "client": remote})
+            local = {"ufrag": secrets.token_hex(4), "password": secrets.token_hex(12)}
+            commands.append(seam.OpenTransport(transport, 0, **local))
+            commands.append(seam.SetRemote(transport=transport, sctp_port=None, extensions=EXTENSIONS, **client))
+            servers.append(local)
         self.engine.submit(commands)
-        port = self.engine.addresses(0)[0].port
-        return {"port": port, "fingerprint": self.engine.fingerprint, "clients": clients}
+        return {"servers": servers}
 
     def forward(self, count: int) -> dict[str, Any]:
         """Waits until every transport is connected, then adds one producer and a consumer on each other transport."""
@@ -93,6 +94,14 @@ class BenchServer:
             for name, value in shard.counters.items():
                 counters[name] = counters.get(name, 0) + value
         return {"user_s": used.ru_utime, "system_s": used.ru_stime, "counters": counters}
+
+
+#: What the publisher's packets carry, and what goes out again.
+EXTENSIONS = {
+    "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time": 2,
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01": 3,
+    "urn:ietf:params:rtp-hdrext:sdes:mid": 4,
+}
 
 
 def main() -> None:

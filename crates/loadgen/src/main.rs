@@ -1,0 +1,98 @@
+//! Client side of the bench. Speaks JSON lines on stdin and stdout; `loadgen floor` measures the floor instead.
+
+mod cpu;
+mod floor;
+mod load;
+mod media;
+
+use std::io::{self, BufRead, Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::floor::FloorRequest;
+use crate::load::{Credentials, Load, RunRequest};
+
+/// Why the load generator gives up; ends up in the `error` of a reply.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A socket failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// A request is not the JSON that it should be.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// A key was refused.
+    #[error("the cryptography library refused a key")]
+    Crypto,
+    /// Clients did not connect.
+    #[error("{connected} of {all} clients connected within {seconds} s")]
+    NotConnected {
+        /// How many did.
+        connected: usize,
+        /// How many should have.
+        all: usize,
+        /// How long they had.
+        seconds: u64,
+    },
+    /// `connect` and `run` need `prepare` first.
+    #[error("no client is prepared")]
+    NotPrepared,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+enum Request {
+    Prepare { port: u16, count: usize },
+    Connect { fingerprint: String, servers: Vec<Credentials> },
+    Run(RunRequest),
+    Drain { seconds: f64 },
+}
+
+fn main() {
+    let result = match std::env::args().nth(1).as_deref() {
+        Some("floor") => run_floor(),
+        _ => serve(),
+    };
+    if let Err(failure) = result {
+        reply(&serde_json::json!({ "error": failure.to_string() }));
+    }
+}
+
+fn run_floor() -> Result<(), Failure> {
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    let request: FloorRequest = serde_json::from_str(&line)?;
+    reply(&floor::run(&request)?);
+    Ok(())
+}
+
+fn serve() -> Result<(), Failure> {
+    let mut load = None;
+    for line in io::stdin().lock().lines() {
+        match serde_json::from_str(&line?)? {
+            Request::Prepare { port, count } => {
+                let prepared = Load::prepare(port, count)?;
+                reply(&serde_json::json!({ "clients": prepared.credentials() }));
+                load = Some(prepared);
+            }
+            Request::Connect { fingerprint, servers } => {
+                let load = load.as_mut().ok_or(Failure::NotPrepared)?;
+                load.connect(&fingerprint, &servers)?;
+                reply(&serde_json::json!({ "sinks": load.sinks()? }));
+            }
+            Request::Run(request) => reply(&load.as_mut().ok_or(Failure::NotPrepared)?.run(&request)?),
+            Request::Drain { seconds } => {
+                load.as_mut().ok_or(Failure::NotPrepared)?.drain(seconds)?;
+                reply(&serde_json::json!({}));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn reply(value: &impl Serialize) {
+    let line = serde_json::to_string(value).unwrap_or_default();
+    let mut out = io::stdout().lock();
+    // The parent is gone when this fails, and stdin ends next.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
