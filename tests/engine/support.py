@@ -86,7 +86,7 @@ def check(client: socket.socket, host: str, port: int, number: int = 1) -> tuple
     client.sendto(bytes(request), (host, port))
     data, address = client.recvfrom(2048)
     response = stun.parse_message(data)
-    response.check_message_integrity(PASSWORD.encode())
+    assert response.check_message_integrity(PASSWORD.encode())
     assert response.transaction_id == request.transaction_id
     assert response.message_class is stun.Class.RESPONSE
     return response, address[:2]

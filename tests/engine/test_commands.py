@@ -114,7 +114,7 @@ def test_removing_what_is_gone_is_no_refusal(engine: Engine) -> None:
 def test_an_id_is_taken_until_it_is_closed_and_what_a_client_signals_is_checked(engine: Engine) -> None:
     open_transport(engine)
     engine.submit([OpenTransport(T, 0, "other", PASSWORD)])
-    assert next_events(engine) == [Refused("OpenTransport", T, "id_taken")]
+    assert next_events(engine) == [Refused("OpenTransport", T, "transport_exists")]
     engine.submit([replace(REMOTE, fingerprint="sha-1 " + ":".join(["AB"] * 20))])
     (event,) = next_events(engine)
     assert isinstance(event, Refused)

@@ -92,7 +92,7 @@ impl Router {
             return Err("unknown_shard");
         }
         if self.transports.contains_key(&transport) {
-            return Err("id_taken");
+            return Err("transport_exists");
         }
         self.transports.insert(transport, Route { shard, producers: Vec::new(), consumers: Vec::new() });
         Ok(shard)
@@ -112,7 +112,7 @@ impl Router {
     fn add_producer(&mut self, producer: ProducerId, transport: TransportId) -> Result<usize, &'static str> {
         let route = self.transports.get_mut(&transport).ok_or("unknown_transport")?;
         if self.producers.contains_key(&producer) {
-            return Err("id_taken");
+            return Err("producer_exists");
         }
         self.producers.insert(producer, transport);
         route.producers.push(producer);
@@ -139,7 +139,7 @@ impl Router {
             return Err("other_shard");
         }
         if self.consumers.contains_key(&consumer) {
-            return Err("id_taken");
+            return Err("consumer_exists");
         }
         self.consumers.insert(consumer, transport);
         route.consumers.push(consumer);
@@ -226,7 +226,7 @@ mod tests {
     fn commands_follow_their_transport() {
         let mut router = Router::new(2);
         assert_eq!(outcome(&mut router, open(1, 1)), [Ok(1)]);
-        assert_eq!(outcome(&mut router, open(1, 0)), [Err("id_taken")]);
+        assert_eq!(outcome(&mut router, open(1, 0)), [Err("transport_exists")]);
         assert_eq!(outcome(&mut router, open(2, 2)), [Err("unknown_shard")]);
         assert_eq!(outcome(&mut router, pause(1)), [Ok(1)]);
         assert_eq!(outcome(&mut router, close(1)), [Ok(1)]);
