@@ -33,13 +33,15 @@ class Publishing:
         #: The client's name for a codec of a pending track, when it differs from the track's.
         self._codec_cids: dict[str, str] = {}
         self._unmatched: dict[str, tuple[seam.TransportId, InboundTrack]] = {}
+        #: Tracks that are being republished: asked for before the offer that ends their present publication.
+        self._queued: dict[str, rtc.AddTrackRequest] = {}
 
     # ------------------------------------------------------------------------------------------------- handle_*
 
     def handle_add_track(self, request: rtc.AddTrackRequest) -> None:
         """Answers `track_published`, or `request_response` with the reason."""
         if request.cid in self._pending or any(track.cid == request.cid for track in self.publications.values()):
-            self._refuse(request, "QUEUED", "this cid is being published already")
+            self._queue(request)
             return
         try:
             self._check(request)
@@ -66,6 +68,9 @@ class Publishing:
             self._unpublish(publication)
         published = {publication.inbound.mid for publication in self.publications.values()}
         self._unmatched = {mid: (transport, track) for mid, track in sending.items() if mid not in published}
+        for publication in gone:
+            if queued := self._queued.pop(publication.cid, None):
+                self.handle_add_track(queued)
         self._match()
         if gone:
             self._owner.announce()
@@ -117,6 +122,7 @@ class Publishing:
     def close(self) -> None:
         self._pending.clear()
         self._codec_cids.clear()
+        self._queued.clear()
         self._unmatched.clear()
         for publication in list(self.publications.values()):
             self._unpublish(publication)
@@ -174,6 +180,11 @@ class Publishing:
         limits.check_name(request.cid, "cid")
         limits.check_name(request.name, "track name")
         limits.check_name(request.stream, "stream name")
+
+    def _queue(self, request: rtc.AddTrackRequest) -> None:
+        if request.cid not in self._pending and len(self._queued) < limits.MAX_PENDING_TRACKS:
+            self._queued[request.cid] = request
+        self._refuse(request, "QUEUED", "this cid is being published already")
 
     def _refuse(self, request: rtc.AddTrackRequest, reason: str, message: str) -> None:
         self._owner.send(

@@ -115,7 +115,7 @@ class FakeEngine:
                 self._take_id(producer)
                 self.producers[producer] = command
             case seam.RemoveProducer(producer):
-                del self.producers[producer]
+                self.producers.pop(producer, None)  # it went with its transport, perhaps
                 self._drop_consumers(lambda consumer: consumer.producer == producer)
             case seam.AddConsumer():
                 self._add_consumer(command)

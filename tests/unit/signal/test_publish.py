@@ -195,6 +195,24 @@ async def test_the_same_cid_twice_is_answered_queued(call: Call) -> None:
     assert refusal.add_track.cid == "mic"
 
 
+async def test_a_track_is_republished_when_the_offer_ends_its_present_publication(call: Call) -> None:
+    alice, bob = await call.join("alice"), await call.join("bob")
+    first = await alice.publish("audio", "mic")
+    await bob.settle()
+    await alice.add_track("audio", "mic")
+    assert (await alice.expect("request_response")).request_response.reason == REASON.QUEUED
+    alice.sdp.sections[-1].direction = "inactive"
+    alice.sdp.sections.append(Section("audio", "sendonly", "mic"))
+    await alice.offer()
+    second = (await alice.expect("track_published")).track_published.track
+    assert second.sid != first.sid
+    await bob.expect_participant("alice", lambda info: [track.sid for track in info.tracks] == [second.sid])
+    await bob.settle()
+    await bob.settle()
+    assert [item.mid for item in call.engine.producers.values()] == [str(len(alice.sdp.sections) - 1)]
+    assert len(call.consumers_of(bob)) == 1
+
+
 async def test_at_most_twenty_tracks_wait_for_media(call: Call) -> None:
     alice = await call.join("alice")
     for number in range(21):
