@@ -20,7 +20,7 @@ pub enum Event {
     TransportClosed {
         /// The transport.
         transport: TransportId,
-        /// "dtls_failed", "fingerprint_mismatch", "consent_expired", "peer_closed" or "internal_error".
+        /// `dtls_failed`, `fingerprint_mismatch`, `consent_expired`, `peer_closed` or `internal_error`.
         reason: &'static str,
     },
     /// The client moved to another address.

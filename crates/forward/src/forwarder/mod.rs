@@ -1,12 +1,40 @@
 //! The forwarder: all transports, producers and consumers of one shard, composed. Sans I/O: `handle_*` in, `poll_*` and
 //! `flush` out, plain getters.
+//!
+//! A packet's way: `receive` finds its transport and decrypts it, `media` finds its encoding and stores it in the ring,
+//! `fan_out` queues a descriptor for each consumer, `flush` builds and encrypts what was queued.
 
+mod commands;
+mod entry;
+mod fan_out;
+mod feedback;
+mod flush;
+mod media;
+mod media_commands;
+mod names;
+mod receive;
+mod route;
+mod targets;
+mod timers;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::entry::TransportEntry;
+use self::names::Names;
+use crate::clock::Clock;
+use crate::consumer::Consumer;
+use crate::deadlines::Deadlines;
 use crate::dtls::Certificate;
+use crate::levels::LevelWindow;
+use crate::producer::Producer;
+use crate::ring::Ring;
+use crate::rng::Rng;
+use crate::slab::{Index, Slab};
 use crate::srtp::Profile;
-use crate::{Command, Counters, DatagramSink, Event, Path};
+use crate::transport::{Transport, TransportEvent};
+use crate::{Counters, Event};
 
 /// What a forwarder is built from.
 #[derive(Clone)]
@@ -18,45 +46,80 @@ pub struct ForwarderConfig {
 }
 
 /// All transports, producers and consumers of one shard.
+///
+/// In: `handle_command`, `handle_datagram`, `handle_timeout`, `handle_background`. Out: `flush`, `poll_event`,
+/// `poll_timeout`. The rest are getters.
 pub struct Forwarder {
+    config: ForwarderConfig,
+    clock: Clock,
+    rng: Rng,
     counters: Counters,
+    events: VecDeque<Event>,
+    names: Names,
+    transports: Slab<TransportEntry>,
+    producers: Slab<Producer>,
+    consumers: Slab<Consumer>,
+    rings: Slab<Ring>,
+    deadlines: Deadlines,
+    /// Transports with something to send.
+    dirty: Vec<Index>,
+    /// Transports with queued DTLS datagrams, served in turn.
+    background: VecDeque<Index>,
+    levels: LevelWindow,
+    /// Closed transports whose goodbye is still to be sent.
+    farewells: Vec<Transport>,
 }
 
 impl Forwarder {
-    /// `unix_now` is the wall-clock time at `now`; `seed` feeds every random choice.
-    pub fn new(_config: ForwarderConfig, _now: Instant, _unix_now: Duration, _seed: u64) -> Self {
-        Self { counters: Counters::default() }
+    /// `unix_now` is the wall-clock time at `now`; `seed` feeds every random choice and must be unpredictable to clients.
+    pub fn new(config: ForwarderConfig, now: Instant, unix_now: Duration, seed: u64) -> Self {
+        Self {
+            config,
+            clock: Clock::new(now, unix_now),
+            rng: Rng::new(seed),
+            counters: Counters::default(),
+            events: VecDeque::new(),
+            names: Names::default(),
+            transports: Slab::default(),
+            producers: Slab::default(),
+            consumers: Slab::default(),
+            rings: Slab::default(),
+            deadlines: Deadlines::default(),
+            dirty: Vec::new(),
+            background: VecDeque::new(),
+            levels: LevelWindow::default(),
+            farewells: Vec::new(),
+        }
     }
 
-    // ---- in
-
-    /// Carries out a command; a refusal is an event.
-    pub fn handle_command(&mut self, _now: Instant, _command: Command) {}
-
-    /// Takes one datagram; RTP is decrypted in place. `received` is the kernel's receive time.
-    pub fn handle_datagram(&mut self, _now: Instant, _received: Instant, _path: Path, _datagram: &mut [u8]) {}
-
-    /// Runs every timer that is due.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    // ---- in: `handle_command` is in `commands`, `handle_datagram` in `receive`, `handle_timeout` in `timers`
 
     /// Handles at most `budget` queued DTLS and SCTP datagrams; true when more wait.
-    pub fn handle_background(&mut self, _now: Instant, _budget: usize) -> bool {
-        false
+    pub fn handle_background(&mut self, now: Instant, budget: usize) -> bool {
+        for _ in 0..budget {
+            let Some(at) = self.background.pop_front() else { break };
+            let Some(entry) = self.transports.get_mut(at) else { continue };
+            if entry.transport.handle_background(now, 1) {
+                self.background.push_back(at);
+            } else {
+                entry.in_background = false;
+            }
+            self.settle(now, at);
+        }
+        !self.background.is_empty()
     }
 
-    // ---- out
-
-    /// Writes everything that is due, for transports that have something to say.
-    pub fn flush(&mut self, _now: Instant, _sink: &mut impl DatagramSink) {}
+    // ---- out: `flush` is in `flush`
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.events.pop_front()
     }
 
     /// The earliest deadline.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
-        None
+        let transports = self.deadlines.peek().map(|(at, _)| at);
+        transports.into_iter().chain(self.levels.poll_timeout()).min()
     }
 
     // ---- getters
@@ -64,5 +127,67 @@ impl Forwarder {
     /// What was counted so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    // ---- details
+
+    /// After a transport did something: takes its events, moves its deadline, and lets the next flush look at it.
+    fn settle(&mut self, now: Instant, at: Index) {
+        while let Some(event) = self.transports.get_mut(at).and_then(|entry| entry.transport.poll_event(now)) {
+            self.handle_transport_event(now, at, event);
+        }
+        let Some(entry) = self.transports.get(at) else { return };
+        if let Some(due) = entry.transport.poll_timeout() {
+            self.deadlines.lower(at, due);
+        }
+        self.mark_dirty(at);
+    }
+
+    fn handle_transport_event(&mut self, now: Instant, at: Index, event: TransportEvent) {
+        let Some(entry) = self.transports.get_mut(at) else { return };
+        let transport = entry.id;
+        match event {
+            TransportEvent::Connected { path, profile } => {
+                entry.connected = true;
+                self.counters.transports_connected += 1;
+                let remote = path.remote;
+                self.events.push_back(Event::TransportConnected { transport, remote, srtp_profile: profile.as_str() });
+                self.handle_connected(now, at);
+            }
+            TransportEvent::PathChanged(path) => {
+                self.events.push_back(Event::PathChanged { transport, remote: path.remote });
+            }
+            TransportEvent::PathForgotten(path) => self.names.forget_path(path, at),
+            TransportEvent::UfragRetired(ufrag) => self.names.forget_ufrag(&ufrag, at),
+            TransportEvent::Closed(reason) => {
+                self.counters.transports_closed += 1;
+                self.events.push_back(Event::TransportClosed { transport, reason: reason.as_str() });
+                self.remove_transport(now, at);
+            }
+            TransportEvent::ChannelOpened { label } => {
+                self.events.push_back(Event::DataChannelOpened { transport, label });
+            }
+            TransportEvent::Data { label, payload } => {
+                self.counters.data_in += 1;
+                self.events.push_back(Event::DataReceived { transport, label, payload });
+            }
+            TransportEvent::Overflow => self.events.push_back(Event::DataOverflow { transport }),
+            TransportEvent::Low => self.events.push_back(Event::DataLow { transport }),
+        }
+    }
+
+    /// Media may flow: the consumers of this transport start.
+    fn handle_connected(&mut self, now: Instant, at: Index) {
+        let consumers = self.transports.get(at).map(|entry| entry.consumers.clone()).unwrap_or_default();
+        for consumer in consumers {
+            self.retarget_consumer(now, consumer);
+        }
+    }
+
+    #[inline]
+    fn mark_dirty(&mut self, at: Index) {
+        if let Some(entry) = self.transports.get_mut(at) {
+            entry.mark_dirty(at, &mut self.dirty);
+        }
     }
 }

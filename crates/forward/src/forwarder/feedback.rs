@@ -1,0 +1,157 @@
+//! RTCP on its way in: reports, NACKs and keyframe requests of subscribers, sender reports of publishers.
+
+use std::time::{Duration, Instant};
+
+use wire::rtcp::{self, ReportBlock, Rtcp};
+use wire::{RtpTimestamp, Ssrc};
+
+use super::Forwarder;
+use crate::clock::{Ntp, from_ntp_short, ntp_middle};
+use crate::egress::{Descriptor, Treatment};
+use crate::report::SenderTime;
+use crate::ring::SPAN;
+use crate::slab::Index;
+use crate::{Kind, Path};
+
+impl Forwarder {
+    pub(super) fn handle_rtcp(&mut self, now: Instant, received: Instant, path: Path, datagram: &mut [u8]) {
+        let Some(at) = self.names.path(path) else {
+            self.counters.drop_unknown_path += 1;
+            return;
+        };
+        let Some(entry) = self.transports.get_mut(at) else { return };
+        let len = match entry.transport.unprotect_rtcp(now, path, datagram) {
+            Ok(len) => len,
+            Err(drop) => return self.count_drop(drop),
+        };
+        entry.heard_at = Some(now);
+        self.counters.rtcp_in += 1;
+        for packet in rtcp::iter(&datagram[..len]) {
+            let Ok(packet) = packet else {
+                self.counters.drop_malformed += 1;
+                return;
+            };
+            self.handle_rtcp_packet(now, received, at, packet);
+        }
+    }
+
+    fn handle_rtcp_packet(&mut self, now: Instant, received: Instant, at: Index, packet: Rtcp<'_>) {
+        match packet {
+            Rtcp::SenderReport { ssrc, ntp, rtp_timestamp, reports, .. } => {
+                self.handle_sender_report(received, at, ssrc, ntp, rtp_timestamp);
+                reports.for_each(|block| self.handle_report_block(now, at, &block));
+            }
+            Rtcp::ReceiverReport { reports, .. } => {
+                reports.for_each(|block| self.handle_report_block(now, at, &block));
+            }
+            Rtcp::Nack { media, lost, .. } => self.handle_nack(now, at, media, lost),
+            Rtcp::Pli { media, .. } => self.handle_keyframe_request(now, at, media),
+            Rtcp::Fir { entries, .. } => {
+                entries.take(MAX_FIR_ENTRIES).for_each(|(media, _)| self.handle_keyframe_request(now, at, media));
+            }
+            Rtcp::TransportFeedback(feedback) => {
+                let Some(entry) = self.transports.get_mut(at) else { return };
+                let summary = entry.stamper.handle_feedback(&feedback);
+                self.counters.twcc_in += 1;
+                self.counters.twcc_reported_lost += summary.lost;
+            }
+            // A publisher that says goodbye falls silent; REMB is of no use before there is an estimate to compare it with.
+            Rtcp::Sdes { .. } | Rtcp::Bye { .. } | Rtcp::Remb { .. } | Rtcp::Other { .. } => {}
+        }
+    }
+
+    fn handle_sender_report(&mut self, received: Instant, at: Index, ssrc: Ssrc, ntp: Ntp, timestamp: RtpTimestamp) {
+        let Some(entry) = self.transports.get_mut(at) else { return };
+        let Some(route) = entry.inbound.find(ssrc.0).filter(|route| !route.is_rtx && ntp != 0) else { return };
+        entry.origin.handle_sender_report(&self.clock, received, ntp);
+        let Some(producer) = self.producers.get_mut(route.producer) else { return };
+        let encoding = &mut producer.encodings[usize::from(route.encoding)];
+        encoding.sender = Some(SenderTime { ntp, timestamp, arrival: received });
+    }
+
+    fn handle_report_block(&mut self, now: Instant, at: Index, block: &ReportBlock) {
+        if block.last_sr == 0 {
+            return;
+        }
+        let our_middle = ntp_middle(self.clock.ntp(now));
+        let Some(entry) = self.transports.get_mut(at) else { return };
+        if !entry.outbound.contains_key(&block.ssrc.0) {
+            return;
+        }
+        let round_trip = our_middle.wrapping_sub(block.last_sr).wrapping_sub(block.delay_since_last_sr);
+        // Negative: a clock that runs differently, or a client that makes things up.
+        if (round_trip as i32) >= 0 {
+            entry.handle_round_trip(from_ntp_short(round_trip).max(Duration::from_micros(100)));
+        }
+    }
+
+    fn handle_keyframe_request(&mut self, now: Instant, at: Index, media: Ssrc) {
+        self.counters.keyframe_requests_in += 1;
+        let consumer = self.transports.get(at).and_then(|entry| entry.outbound.get(&media.0)).copied();
+        let Some(consumer) = consumer else { return };
+        let Some(producer) = self.consumers.get(consumer).map(|consumer| consumer.producer) else { return };
+        let outlet = self.producers.get_mut(producer).and_then(|producer| producer.outlet_of(consumer));
+        if let Some(encoding) = outlet.and_then(|outlet| outlet.current.or(outlet.target)) {
+            self.request_keyframe(now, producer, encoding, false);
+        }
+    }
+
+    fn handle_nack(&mut self, now: Instant, at: Index, media: Ssrc, lost: impl Iterator<Item = u16>) {
+        let consumer = self.transports.get(at).and_then(|entry| entry.outbound.get(&media.0)).copied();
+        let Some(consumer) = consumer else { return };
+        for seq in lost.take(MAX_NACKED) {
+            self.counters.nack_in += 1;
+            self.repeat(now, at, consumer, seq);
+        }
+    }
+
+    /// Queues a retransmission, if it may be sent and is still there.
+    fn repeat(&mut self, now: Instant, at: Index, consumer_at: Index, seq: u16) {
+        let (Some(consumer), Some(entry)) = (self.consumers.get_mut(consumer_at), self.transports.get_mut(at)) else {
+            return;
+        };
+        if consumer.rtx_ssrc.is_none() || consumer.rtx_payload_type.is_none() {
+            self.counters.rtx_unavailable += 1;
+            return;
+        }
+        let oldest = self.clock.micros(now).saturating_sub(SPAN.as_micros() as u64);
+        let found = consumer.index_of(seq).and_then(|index| {
+            let run = *consumer.run_of(index)?;
+            let ring = self.rings.get(run.ring)?;
+            let dense = index.wrapping_add(run.delta);
+            let slot = ring.get(dense).filter(|slot| !slot.filler && slot.received_us >= oldest)?;
+            Some((index, run, dense, *slot, ring.bytes(slot).1.len()))
+        });
+        let Some((index, run, dense, slot, len)) = found else {
+            self.counters.rtx_missing += 1;
+            return;
+        };
+        if !consumer.guard.admit(now, seq, entry.measured_round_trip()) {
+            self.counters.rtx_repeated += 1;
+            return;
+        }
+        if !entry.budget.spend(len) {
+            self.counters.rtx_over_budget += 1;
+            return;
+        }
+        let descriptor = Descriptor {
+            index,
+            consumer: consumer_at,
+            ring: run.ring,
+            dense: dense as u32,
+            timestamp: slot.timestamp.wrapping_add(run.timestamp_delta),
+            picture_id: slot.picture_id.unwrap_or(0).wrapping_sub(run.picture_delta),
+            tl0_picture_index: slot.tl0_picture_index.unwrap_or(0).wrapping_sub(run.tl0_delta),
+            treatment: if run.rewrites_vp8 { Treatment::Vp8Repair } else { Treatment::Repair },
+        };
+        match consumer.kind {
+            Kind::Audio => entry.egress.push_audio(descriptor),
+            Kind::Video => entry.egress.push_video(descriptor),
+        };
+        entry.mark_dirty(at, &mut self.dirty);
+    }
+}
+
+// A NACK of one datagram names up to 4,800; nobody has lost more than this in a round trip and still sees a picture.
+const MAX_NACKED: usize = 512;
+const MAX_FIR_ENTRIES: usize = 16;

@@ -1,0 +1,198 @@
+//! The way out: for each transport with something to say, session datagrams, RTCP, audio and video, in this order.
+//!
+//! A media packet is built here and only here: header from the consumer's template, one copy of the payload from the ring
+//! into the sink's buffer, encryption in place. Runs of equal size to one path stay together for the sink to send as one.
+
+use std::time::Instant;
+
+use super::Forwarder;
+use super::entry::TransportEntry;
+use crate::consumer::{Consumer, FIRST_REPORT};
+use crate::deadlines::Deadlines;
+use crate::egress::{Descriptor, HeaderFields, Passthrough, RtcpQueue, Stamps};
+use crate::ring::Ring;
+use crate::slab::{Index, Slab};
+use crate::transport::Transport;
+use crate::{Counters, DatagramSink};
+
+impl Forwarder {
+    /// Writes everything that is due, for transports that have something to say.
+    pub fn flush(&mut self, now: Instant, sink: &mut impl DatagramSink) {
+        let mut outbox = Outbox { sink, counters: &mut self.counters, now };
+        for mut transport in self.farewells.drain(..) {
+            outbox.send_session(&mut transport);
+        }
+        let mut media = Media {
+            consumers: &mut self.consumers,
+            rings: &self.rings,
+            deadlines: &mut self.deadlines,
+            departure_us: self.clock.micros(now),
+            abs_send_time: wire::ext::encode_abs_send_time(self.clock.since_start(now)),
+        };
+        for at in self.dirty.drain(..) {
+            let Some(entry) = self.transports.get_mut(at) else { continue };
+            entry.dirty = false;
+            outbox.send_session(&mut entry.transport);
+            if !entry.egress.rtcp.is_empty() {
+                outbox.send_rtcp(&mut entry.transport, &mut entry.egress.rtcp);
+            }
+            outbox.send_media(at, entry, &mut media, |entry| &mut entry.egress.audio);
+            outbox.send_media(at, entry, &mut media, |entry| &mut entry.egress.video);
+            if let Some(due) = entry.transport.poll_timeout() {
+                media.deadlines.lower(at, due);
+            }
+        }
+    }
+}
+
+/// What media packets are made from.
+struct Media<'a> {
+    consumers: &'a mut Slab<Consumer>,
+    rings: &'a Slab<Ring>,
+    deadlines: &'a mut Deadlines,
+    departure_us: u64,
+    abs_send_time: [u8; 3],
+}
+
+struct Outbox<'a, S> {
+    sink: &'a mut S,
+    counters: &'a mut Counters,
+    now: Instant,
+}
+
+impl<S: DatagramSink> Outbox<'_, S> {
+    fn send_session(&mut self, transport: &mut Transport) {
+        let mut buf = [0; SESSION_DATAGRAM];
+        while let Some((path, len)) = transport.poll_datagram(self.now, &mut buf) {
+            self.sink.reserve(path, len)[..len].copy_from_slice(&buf[..len]);
+            self.commit(len);
+        }
+    }
+
+    fn send_rtcp(&mut self, transport: &mut Transport, queue: &mut RtcpQueue) {
+        for compound in queue.iter() {
+            let Some(overhead) = transport.srtp_outbound().map(|srtp| srtp.rtcp_overhead()) else { break };
+            let max = compound.len() + overhead;
+            let Some(path) = transport.may_send(max) else {
+                self.counters.drop_no_path += 1;
+                continue;
+            };
+            let Some(srtp) = transport.srtp_outbound() else { break };
+            let buf = self.sink.reserve(path, max);
+            buf[..compound.len()].copy_from_slice(compound);
+            let len = srtp.protect_rtcp(&mut buf[..max], compound.len());
+            if len > 0 {
+                self.counters.rtcp_out += 1;
+                self.commit(len);
+            }
+        }
+        queue.clear();
+    }
+
+    fn send_media(
+        &mut self,
+        at: Index,
+        entry: &mut TransportEntry,
+        media: &mut Media<'_>,
+        queue: fn(&mut TransportEntry) -> &mut Vec<Descriptor>,
+    ) {
+        let mut descriptors = std::mem::take(queue(entry));
+        for descriptor in &descriptors {
+            self.send_packet(at, entry, media, descriptor);
+        }
+        descriptors.clear();
+        *queue(entry) = descriptors;
+    }
+
+    #[inline]
+    fn send_packet(&mut self, at: Index, entry: &mut TransportEntry, media: &mut Media<'_>, descriptor: &Descriptor) {
+        let Some(consumer) = media.consumers.get_mut(descriptor.consumer) else { return };
+        let Some(ring) = media.rings.get(descriptor.ring) else { return };
+        let Some(slot) = ring.get_by_low_bits(descriptor.dense) else {
+            self.counters.drop_overwritten += 1;
+            return;
+        };
+        let (extensions, payload) = ring.bytes(slot);
+        let passthrough = Passthrough(extensions);
+        let max = consumer.template.max_len(passthrough) + RTX_PREFIX + payload.len() + MAX_TAG;
+        let Some(path) = entry.transport.may_send(max) else {
+            self.counters.drop_no_path += 1;
+            return;
+        };
+        let Some(srtp) = entry.transport.srtp_outbound() else { return };
+        let Some((fields, index)) = number(consumer, descriptor, slot.marker, slot.filler) else { return };
+        let stamps = Stamps {
+            twcc: if consumer.template.has_twcc() { entry.stamper.stamp(media.departure_us, payload.len()) } else { 0 },
+            abs_send_time: media.abs_send_time,
+        };
+        let buf = &mut self.sink.reserve(path, max)[..max];
+        let header_len = consumer.template.write(buf, &fields, stamps, passthrough, &entry.extensions);
+        let payload_len = write_payload(&mut buf[header_len..], descriptor, payload);
+        let len = srtp.protect_rtp(buf, header_len, payload_len, fields.ssrc, index);
+        if len == 0 {
+            return;
+        }
+        self.commit(len);
+        self.counters.rtp_out += 1;
+        self.counters.rtp_bytes_out += len as u64;
+        if descriptor.treatment.is_repair() {
+            self.counters.rtx_out += 1;
+            self.counters.rtx_bytes_out += len as u64;
+            return;
+        }
+        entry.budget.earn(len);
+        consumer.sent_packets = consumer.sent_packets.wrapping_add(1);
+        consumer.sent_octets = consumer.sent_octets.wrapping_add(payload_len as u32);
+        self.counters.forward_latency.record_us(media.departure_us.saturating_sub(slot.received_us));
+        if consumer.report_due.is_none() {
+            let due = self.now + FIRST_REPORT;
+            consumer.report_due = Some(due);
+            media.deadlines.lower(at, due);
+        }
+    }
+
+    #[inline]
+    fn commit(&mut self, len: usize) {
+        self.counters.datagrams_out += 1;
+        self.counters.datagram_bytes_out += len as u64;
+        self.sink.commit(len);
+    }
+}
+
+/// Header fields and SRTP index of a packet; a retransmission takes the next number of its own stream.
+#[inline]
+fn number(consumer: &mut Consumer, descriptor: &Descriptor, marker: bool, filler: bool) -> Option<(HeaderFields, u64)> {
+    let timestamp = descriptor.timestamp;
+    if descriptor.treatment.is_repair() {
+        let (ssrc, payload_type) = (consumer.rtx_ssrc?, consumer.rtx_payload_type?);
+        let index = consumer.rtx_index;
+        consumer.rtx_index += 1;
+        return Some((HeaderFields { payload_type, marker, padding: false, seq: index as u16, timestamp, ssrc }, index));
+    }
+    let index = descriptor.index;
+    consumer.highest_sent = Some(consumer.highest_sent.map_or(index, |highest| highest.max(index)));
+    let (ssrc, payload_type) = (consumer.ssrc, consumer.payload_type);
+    Some((HeaderFields { payload_type, marker, padding: filler, seq: index as u16, timestamp, ssrc }, index))
+}
+
+/// Copies the payload behind the header, with the original sequence number in front on an RTX stream (RFC 4588).
+#[inline]
+fn write_payload(room: &mut [u8], descriptor: &Descriptor, payload: &[u8]) -> usize {
+    let start = if descriptor.treatment.is_repair() {
+        room[..RTX_PREFIX].copy_from_slice(&(descriptor.index as u16).to_be_bytes());
+        RTX_PREFIX
+    } else {
+        0
+    };
+    let end = start + payload.len();
+    room[start..end].copy_from_slice(payload);
+    if descriptor.treatment.rewrites_vp8() {
+        wire::codec::vp8::rewrite(&mut room[start..end], descriptor.picture_id, descriptor.tl0_picture_index);
+    }
+    end
+}
+
+const RTX_PREFIX: usize = 2;
+// GCM; the others are shorter.
+const MAX_TAG: usize = 16;
+const SESSION_DATAGRAM: usize = 2_048;

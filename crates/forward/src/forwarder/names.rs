@@ -1,0 +1,48 @@
+//! From ids, addresses and ufrags to indices. Keyed hashes, looked up once per datagram or command.
+
+use std::collections::HashMap;
+
+use crate::slab::Index;
+use crate::{ConsumerId, Path, ProducerId, TransportId};
+
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) transports: HashMap<TransportId, Index>,
+    pub(super) producers: HashMap<ProducerId, Index>,
+    pub(super) consumers: HashMap<ConsumerId, Index>,
+    paths: HashMap<Path, Index>,
+    ufrags: HashMap<String, Index>,
+}
+
+impl Names {
+    /// Whose path this is. Only paths with a verified check are known.
+    #[inline]
+    pub(super) fn path(&self, path: Path) -> Option<Index> {
+        self.paths.get(&path).copied()
+    }
+
+    pub(super) fn ufrag(&self, ufrag: &str) -> Option<Index> {
+        self.ufrags.get(ufrag).copied()
+    }
+
+    /// A check from this path verified: it belongs to that transport now, whoever had it before.
+    pub(super) fn learn_path(&mut self, path: Path, at: Index) {
+        self.paths.insert(path, at);
+    }
+
+    pub(super) fn forget_path(&mut self, path: Path, at: Index) {
+        if self.path(path) == Some(at) {
+            self.paths.remove(&path);
+        }
+    }
+
+    pub(super) fn learn_ufrag(&mut self, ufrag: &str, at: Index) {
+        self.ufrags.insert(ufrag.to_owned(), at);
+    }
+
+    pub(super) fn forget_ufrag(&mut self, ufrag: &str, at: Index) {
+        if self.ufrag(ufrag) == Some(at) {
+            self.ufrags.remove(ufrag);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Which encoding an SSRC belongs to, learned from the first packets: MID and RID, MID and repaired RID, or, for a client
+//! without these extensions, a payload type that only one producer has. Authenticated packets only.
+
+use std::time::Instant;
+
+use wire::ext::Parsed;
+use wire::rtp::RtpPacket;
+
+use super::Forwarder;
+use crate::producer::{Producer, Route};
+use crate::slab::Index;
+
+impl Forwarder {
+    /// Finds and enters the route of a new SSRC; counts why when there is none.
+    #[cold]
+    pub(super) fn learn_route(
+        &mut self,
+        now: Instant,
+        transport: Index,
+        packet: &RtpPacket<'_>,
+        parsed: &Parsed<'_>,
+        index: u64,
+    ) -> Option<Route> {
+        let Some(route) = self.find_route(transport, packet, parsed) else {
+            self.counters.drop_unknown_ssrc += 1;
+            return None;
+        };
+        let entry = self.transports.get_mut(transport)?;
+        if !entry.inbound.enter(packet.ssrc.0, route) {
+            self.counters.drop_ssrc_table_full += 1;
+            return None;
+        }
+        if !route.is_rtx {
+            let encoding = self.producers.get_mut(route.producer)?.encodings.get_mut(usize::from(route.encoding))?;
+            let epoch = encoding.epoch;
+            encoding.rebind(packet.ssrc, index);
+            if encoding.epoch != epoch {
+                self.retarget(now, route.producer);
+            }
+        }
+        Some(route)
+    }
+
+    fn find_route(&self, transport: Index, packet: &RtpPacket<'_>, parsed: &Parsed<'_>) -> Option<Route> {
+        let entry = self.transports.get(transport)?;
+        let mut candidates = entry.producers.iter().filter_map(|at| {
+            let producer = self.producers.get(*at)?;
+            let names_it = parsed.mid.is_none_or(|mid| mid == producer.mid);
+            let route = route_within(*at, producer, packet, parsed)?;
+            names_it.then_some(route)
+        });
+        let route = candidates.next()?;
+        // Without a MID, two producers with the same payload type cannot be told apart.
+        candidates.next().is_none().then_some(route)
+    }
+}
+
+fn route_within(at: Index, producer: &Producer, packet: &RtpPacket<'_>, parsed: &Parsed<'_>) -> Option<Route> {
+    let is_rtx = Some(packet.payload_type) == producer.rtx_payload_type;
+    if !is_rtx && packet.payload_type != producer.payload_type {
+        return None;
+    }
+    let rid = if is_rtx { parsed.repaired_rid.or(parsed.rid) } else { parsed.rid };
+    let encoding = producer.encoding_by_rid(rid)?;
+    Some(Route { producer: at, encoding, is_rtx })
+}

@@ -1,0 +1,90 @@
+//! One simulcast RTP stream of a producer: its numbers, its losses, its keyframes and whether it lives.
+
+use std::time::{Duration, Instant};
+
+use wire::Ssrc;
+
+use super::dense::DenseMap;
+use crate::keyframe::KeyframeRequests;
+use crate::nack::NackList;
+use crate::report::{ReceiveStats, SenderTime};
+use crate::slab::Index;
+
+#[derive(Debug)]
+pub(crate) struct Encoding {
+    pub(crate) rid: Option<String>,
+    /// Signalled, or learned from the first packet.
+    pub(crate) ssrc: Option<Ssrc>,
+    pub(crate) ring: Index,
+    pub(crate) numbers: DenseMap,
+    /// Counts the SSRCs that carried it: timestamps of different ones have nothing in common.
+    pub(crate) epoch: u16,
+    pub(crate) stats: ReceiveStats,
+    pub(crate) sender: Option<SenderTime>,
+    pub(crate) nack: NackList,
+    pub(crate) keyframes: KeyframeRequests,
+    pub(crate) last_packet_at: Option<Instant>,
+    /// Packets came lately: `EncodingSeen` was said and `EncodingLost` was not.
+    pub(crate) lives: bool,
+    /// The last keyframe's first packet: dense number and receive time.
+    pub(crate) last_keyframe: Option<(u64, u64)>,
+    /// Newest packet: RTP timestamp and receive time.
+    pub(crate) newest: Option<(u32, u64)>,
+    /// Consumers that are sent this encoding, or wait for it.
+    pub(crate) interested: u32,
+    /// Media bytes since the last REMB.
+    pub(crate) bytes: u64,
+}
+
+impl Encoding {
+    pub(crate) fn new(rid: Option<String>, ssrc: Option<Ssrc>, ring: Index) -> Self {
+        Self {
+            rid,
+            ssrc,
+            ring,
+            numbers: DenseMap::default(),
+            epoch: 0,
+            stats: ReceiveStats::default(),
+            sender: None,
+            nack: NackList::default(),
+            keyframes: KeyframeRequests::default(),
+            last_packet_at: None,
+            lives: false,
+            last_keyframe: None,
+            newest: None,
+            interested: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Another SSRC carries the encoding from `index` on.
+    pub(crate) fn rebind(&mut self, ssrc: Ssrc, index: u64) {
+        if self.ssrc.replace(ssrc) == Some(ssrc) || self.last_packet_at.is_none() {
+            return;
+        }
+        self.numbers.start_over(index);
+        self.epoch = self.epoch.wrapping_add(1);
+        self.stats = ReceiveStats::default();
+        self.sender = None;
+        self.nack.reset();
+        self.last_keyframe = None;
+        self.newest = None;
+    }
+
+    /// Whether it fell silent; says so once.
+    pub(crate) fn falls_silent(&mut self, now: Instant) -> bool {
+        let silent = self.lives && self.last_packet_at.is_none_or(|last| now >= last + SILENCE);
+        if silent {
+            self.lives = false;
+        }
+        silent
+    }
+
+    /// When to look whether it fell silent.
+    pub(crate) fn poll_silence(&self) -> Option<Instant> {
+        self.last_packet_at.filter(|_| self.lives).map(|last| last + SILENCE)
+    }
+}
+
+// Longer than a DTX comfort packet (400 ms) and a stall of a busy publisher, shorter than anybody's patience.
+const SILENCE: Duration = Duration::from_millis(1_500);

@@ -1,0 +1,90 @@
+//! When a retransmission may be sent (RFC 4588): not again within a round trip, and 15 % of what is sent at most.
+
+use std::time::{Duration, Instant};
+
+/// Remembers which packets were just repeated. Direct-mapped and made on first use: 1 KiB per consumer that loses packets.
+#[derive(Debug, Default)]
+pub(crate) struct RepeatGuard {
+    recent: Option<Box<[Repeat; RECENT]>>,
+}
+
+/// Sequence number and time of a repetition.
+type Repeat = Option<(u16, Instant)>;
+
+impl RepeatGuard {
+    /// Whether `seq` may be repeated now; notes that it was.
+    pub(crate) fn admit(&mut self, now: Instant, seq: u16, round_trip: Duration) -> bool {
+        let recent = self.recent.get_or_insert_with(|| Box::new([None; RECENT]));
+        let entry = &mut recent[usize::from(seq) % RECENT];
+        if entry.is_some_and(|(last, at)| last == seq && now < at + round_trip) {
+            return false;
+        }
+        *entry = Some((seq, now));
+        true
+    }
+}
+
+/// How many bytes of retransmission one transport may still send.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    bytes: u64,
+}
+
+impl Budget {
+    /// Media of `len` bytes was sent.
+    #[inline]
+    pub(crate) fn earn(&mut self, len: usize) {
+        self.bytes = (self.bytes + len as u64 * 3 / 20).min(CAP_BYTES);
+    }
+
+    /// Whether a retransmission of `len` bytes fits; takes it.
+    pub(crate) fn spend(&mut self, len: usize) -> bool {
+        let Some(rest) = self.bytes.checked_sub(len as u64) else {
+            return false;
+        };
+        self.bytes = rest;
+        true
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { bytes: START_BYTES }
+    }
+}
+
+const RECENT: usize = 64;
+// Enough to repair one lost keyframe before any was earned.
+const START_BYTES: u64 = 60_000;
+// A second of 8 Mbit/s may lose 15 % in one burst.
+const CAP_BYTES: u64 = 150_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_repeated_once_per_round_trip() {
+        let now = Instant::now();
+        let round_trip = Duration::from_millis(50);
+        let mut guard = RepeatGuard::default();
+        assert!(guard.admit(now, 7, round_trip));
+        assert!(!guard.admit(now + round_trip / 2, 7, round_trip));
+        assert!(guard.admit(now + round_trip / 2, 8, round_trip));
+        assert!(guard.admit(now + round_trip, 7, round_trip));
+    }
+
+    #[test]
+    fn retransmissions_are_at_most_15_percent_of_what_is_sent() {
+        let mut budget = Budget::default();
+        while budget.spend(1_000) {}
+        let mut repeated = 0;
+        for _ in 0..1_000 {
+            budget.earn(1_000);
+            if budget.spend(1_000) {
+                repeated += 1;
+            }
+        }
+        assert!((149..=150).contains(&repeated), "{repeated}");
+    }
+}
