@@ -76,6 +76,12 @@ class SignalServer:
                     tracks["out", publication.inbound.kind] += len(publication.subscriptions)
         return Inventory(len(rooms), states, tracks, self._parts.engine.counts())
 
+    def handle_timeout(self, now: float) -> None:
+        """Everything here that takes time. `now` is monotonic."""
+        self.rooms.handle_timeout(now)
+        for session in list(self._sessions):
+            session.handle_timeout(now)
+
     async def close(self) -> None:
         """Tells every client to come back, waits a moment for the messages to leave, then drops the sockets."""
         self._closing = True
@@ -157,7 +163,7 @@ class SignalServer:
             session.send(rtc.SignalResponse(join=self._join_response(room, participant)))
 
         room.join(join.options(claims, wish), session, time.time(), greet)
-        session.schedule_refresh()
+        session.refresh_token()
         for request in wish.add_tracks:
             session.handle_request(rtc.SignalRequest(add_track=request))
         if wish.offer is not None:
@@ -180,7 +186,7 @@ class SignalServer:
         session.send(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=everybody)))
         session.send(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=room.info())))
         participant.connection.resume()
-        session.schedule_refresh()
+        session.refresh_token()
         if wish.sync_state is not None:
             session.handle_request(rtc.SignalRequest(sync_state=wish.sync_state))
         if wish.offer is not None:
@@ -260,7 +266,7 @@ class SignalServer:
 
     def _handle_tick(self) -> None:
         self._tick = self._loop.call_later(TICK_S, self._handle_tick)
-        self.rooms.handle_timeout(self._loop.time())
+        self.handle_timeout(self._loop.time())
 
     def _candidates(self, shard: int) -> Sequence[Candidate]:
         """Every advertised address with the port of the shard's socket of that family."""

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import WSCloseCode, WSMsgType, web
 from livekit.protocol import models, rtc
@@ -22,11 +22,19 @@ from control.signal.handlers import HANDLERS
 from sfu.errors import MediaError, StateMismatch
 from sfu.negotiation import SdpError
 from sfu.participant import Participant
+from sfu.policy.patience import Patience
 
 if TYPE_CHECKING:
     from control.signal.server import SignalServer
 
 _log = logging.getLogger(__name__)
+
+
+class _Control(NamedTuple):
+    """A ping or pong among the messages."""
+
+    opcode: WSMsgType
+    payload: bytes
 
 
 class SignalSession:
@@ -37,9 +45,9 @@ class SignalSession:
         self.participant: Participant | None = None
         self._request = request
         self._socket = web.WebSocketResponse(
-            heartbeat=_HEARTBEAT_S, max_msg_size=frames.MAX_FRAME_BYTES, timeout=_CLOSE_TIMEOUT_S, compress=False
+            autoping=False, max_msg_size=frames.MAX_FRAME_BYTES, timeout=_CLOSE_TIMEOUT_S, compress=False
         )
-        self._queue: deque[bytes | str] = deque()
+        self._queue: deque[bytes | str | _Control] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._closing = False
@@ -47,8 +55,12 @@ class SignalSession:
         self._bad_frames = 0
         self._budget = float(MAX_REQUESTS_PER_S)
         self._paced_at = asyncio.get_running_loop().time()
-        self._refresh: asyncio.TimerHandle | None = None
-        self._deadline: asyncio.TimerHandle | None = None
+        self._refresh = Patience(REFRESH_INTERVAL_S)
+        self._ping = Patience(PING_INTERVAL_S)
+        self._ping.arm()
+        self._silence = Patience(SILENCE_TIMEOUT_S)
+        self._silence.arm()
+        self._flush = Patience(FLUSH_TIMEOUT_S)
 
     # ------------------------------------------------------------------------------------------- the sink's side
 
@@ -69,8 +81,7 @@ class SignalSession:
 
     def close(self) -> None:
         """What is queued is still written, then the socket is closed; dropped if that does not work in time."""
-        if not self._closing:
-            self._deadline = asyncio.get_running_loop().call_later(_FLUSH_TIMEOUT_S, self.abort)
+        self._flush.arm()
         self._closing = True
         self._wake.set()
 
@@ -98,33 +109,48 @@ class SignalSession:
         finally:
             self._closing = True
             self._wake.set()
-            if self._refresh is not None:
-                self._refresh.cancel()
             if self.participant is not None:
                 self.participant.handle_signal_lost(self)
             if writer is not None:
                 await self._finish(writer)
-            if self._deadline is not None:
-                self._deadline.cancel()
         return self._socket
 
-    def schedule_refresh(self) -> None:
-        """Sends a fresh token now and every five minutes."""
+    def refresh_token(self) -> None:
+        """Sends a fresh token, and again every five minutes."""
         participant = self.participant
         if participant is None or participant.closed or self._closing:
             return
         self.send(rtc.SignalResponse(refresh_token=self.server.refresh_token(participant)))
-        self._refresh = asyncio.get_running_loop().call_later(REFRESH_INTERVAL_S, self.schedule_refresh)
+        self._refresh.arm()
+
+    def handle_timeout(self, now: float) -> None:
+        """Pings, fresh tokens and the ends of patience; to be called every `TICK_S`."""
+        if self._silence.expired(now) or self._flush.expired(now):
+            self.abort()
+        elif self._ping.expired(now):
+            self._ping.arm()
+            self._control(_Control(WSMsgType.PING, b""))
+        elif self._refresh.expired(now):
+            self.refresh_token()
+
+    def _control(self, frame: _Control) -> None:
+        if not self._closing and len(self._queue) < MAX_QUEUED_FRAMES:
+            self._queue.append(frame)
+            self._wake.set()
 
     async def _read(self) -> None:
         async for message in self._socket:
             if self._closing:
                 continue
+            self._silence.disarm()
+            self._silence.arm()
+            if message.type == WSMsgType.PING:
+                self._control(_Control(WSMsgType.PONG, message.data))
             if message.type in (WSMsgType.BINARY, WSMsgType.TEXT):
                 self._text = message.type == WSMsgType.TEXT
                 if not self._handle_frame(message.data):
                     await self._socket.close(code=WSCloseCode.INVALID_TEXT, message=b"frames are not SignalRequests")
-                await self._pace()
+            await self._pace()
 
     async def _pace(self) -> None:
         """Lets others have their turn, and reads no more than `MAX_REQUESTS_PER_S` on average; TCP tells the client."""
@@ -138,19 +164,24 @@ class SignalSession:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                frame = self._queue.popleft()
-                self._queued_bytes -= len(frame)
                 try:
-                    if isinstance(frame, str):
-                        await self._socket.send_str(frame)
-                    else:
-                        await self._socket.send_bytes(frame)
+                    await self._write_frame(self._queue.popleft())
                 except (ConnectionError, RuntimeError):
                     return
             if self._closing:
                 with contextlib.suppress(ConnectionError, RuntimeError):
                     await self._socket.close()
                 return
+
+    async def _write_frame(self, frame: bytes | str | _Control) -> None:
+        if isinstance(frame, _Control):
+            await self._socket.send_frame(frame.payload, frame.opcode)
+            return
+        self._queued_bytes -= len(frame)
+        if isinstance(frame, str):
+            await self._socket.send_str(frame)
+        else:
+            await self._socket.send_bytes(frame)
 
     async def _finish(self, writer: asyncio.Task[None]) -> None:
         """Lets the writer say what is left to say, for a moment."""
@@ -196,10 +227,12 @@ _FAULT_ACTION: dict[type[MediaError], int] = {
     SdpError: rtc.LeaveRequest.Action.DISCONNECT,
     StateMismatch: rtc.LeaveRequest.Action.RECONNECT,
 }
-# LiveKit's server pings every 10 s; aiohttp waits half of this for the pong.
-_HEARTBEAT_S = 20.0
 _CLOSE_TIMEOUT_S = 2.0
-_FLUSH_TIMEOUT_S = 5.0
+FLUSH_TIMEOUT_S = 5.0
+# As LiveKit's server; it keeps middleboxes awake. (aiohttp's own heartbeat leaves a timer behind when it closes.)
+PING_INTERVAL_S = 10.0
+# Three pings, or six of the client's own, without an answer.
+SILENCE_TIMEOUT_S = 30.0
 # The busiest honest moment is a grid of tiles that sends a setting for each.
 MAX_REQUESTS_PER_S = 200
 REFRESH_INTERVAL_S = 300.0

@@ -121,7 +121,7 @@ class Call:
         """Runs the rooms' timers as if so much time had passed, in steps of the real tick."""
         for _ in range(round(seconds / TICK_S) + 1):
             self._virtual += TICK_S
-            self.server.rooms.handle_timeout(self._virtual)
+            self.server.handle_timeout(self._virtual)
 
 
 class Client:
@@ -151,6 +151,7 @@ class Client:
         self.automatic = automatic
         self.joined = rtc.JoinResponse()
         self.messages: list[Message] = []
+        self.pings = 0
         self.closed = asyncio.Event()
         self.protocol = protocol
         self.sdp = Sdp(codecs=codecs)
@@ -177,7 +178,7 @@ class Client:
         path, query = ("/rtc/v1", self._v1_query()) if self.v1 else ("/rtc", self._v0_query())
         headers = {"Authorization": f"Bearer {self._token}"}
         self.ws = await self.call.http.ws_connect(
-            self.call.url + path, params={**query, **self._query}, headers=headers, max_msg_size=0
+            self.call.url + path, params={**query, **self._query}, headers=headers, max_msg_size=0, autoping=False
         )
         self._reader = asyncio.create_task(self._read())
 
@@ -233,6 +234,11 @@ class Client:
 
     async def _read(self) -> None:
         async for frame in self.ws:
+            if frame.type == aiohttp.WSMsgType.PING and self.automatic:
+                self.pings += 1
+                await self.ws.pong(frame.data)
+            if frame.type != aiohttp.WSMsgType.BINARY:
+                continue
             message = Message()
             message.ParseFromString(frame.data)
             self.messages.append(message)

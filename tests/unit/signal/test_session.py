@@ -29,8 +29,31 @@ async def test_both_pings_are_answered(call: Call) -> None:
     assert abs(pong.timestamp / 1000 - time.time()) < 5
 
 
-async def test_a_fresh_token_comes_at_the_start_and_again(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "REFRESH_INTERVAL_S", 0.05)
+async def test_the_socket_is_pinged_and_a_client_that_falls_silent_is_dropped(call: Call) -> None:
+    alice, mute = await call.join("alice"), await call.join("mute", automatic=False)
+    await alice.settle()
+    for _ in range(8):
+        call.tick(5)
+        await alice.settle()
+    assert alice.pings >= 3
+    assert not alice.ws.closed
+    await mute.closed.wait()
+
+
+async def test_a_ping_of_the_socket_is_answered(call: Call) -> None:
+    alice = await call.join("alice")
+    assert alice._reader is not None
+    alice._reader.cancel()
+    await asyncio.wait({alice._reader})
+    alice._reader = None
+    await alice.ws.ping(b"abc")
+    async with asyncio.timeout(3):
+        while (frame := await alice.ws.receive()).type != aiohttp.WSMsgType.PONG:
+            pass
+    assert frame.data == b"abc"
+
+
+async def test_a_fresh_token_comes_at_the_start_and_again(call: Call) -> None:
     alice = await call.join("alice", name="Alice", ttl_s=30, grants={"can_publish": False})
     for _ in range(2):
         token = (await alice.expect("refresh_token")).refresh_token
@@ -40,6 +63,9 @@ async def test_a_fresh_token_comes_at_the_start_and_again(call: Call, monkeypatc
         assert claims.video.room == "r"
         assert claims.video.can_publish is False
         assert claims.expires_at > time.time() + 590
+        for _ in range(16):
+            await alice.settle()
+            call.tick(19)
 
 
 async def test_leave_removes_at_once_and_closes_the_socket(call: Call) -> None:
@@ -180,7 +206,9 @@ async def test_a_transport_that_fails_orders_a_full_reconnect(call: Call) -> Non
 async def test_a_client_that_never_connects_is_let_go(call: Call) -> None:
     call.engine.auto_connect = False
     alice = await call.join("alice")
-    call.tick(31)
+    call.tick(20)
+    await alice.settle()
+    call.tick(11)
     leave = (await alice.expect("leave")).leave
     assert leave.reason == REASON.JOIN_FAILURE
     assert call.server.rooms.counts()["participants"] == 0
