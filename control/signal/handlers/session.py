@@ -24,8 +24,8 @@ def ping_req(session: Session, _participant: Participant, message: rtc.Ping) -> 
 
 def leave(_session: Session, participant: Participant, message: rtc.LeaveRequest) -> None:
     """The client goes for good, or says that it will come back with a new join; here both end the participant."""
-    reason = message.reason or models.DisconnectReason.CLIENT_INITIATED
-    participant.close(reason)
+    known = message.reason and message.reason in models.DisconnectReason.values()
+    participant.close(message.reason if known else models.DisconnectReason.CLIENT_INITIATED)
 
 
 def update_metadata(session: Session, participant: Participant, message: rtc.UpdateParticipantMetadata) -> None:

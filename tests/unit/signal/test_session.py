@@ -76,6 +76,14 @@ async def test_leave_removes_at_once_and_closes_the_socket(call: Call) -> None:
     assert call.engine.open_ids()["transports"] == 1
 
 
+async def test_a_leave_with_a_reason_of_a_newer_protocol_is_a_leave(call: Call) -> None:
+    alice, bob = await call.join("alice"), await call.join("bob")
+    await bob.ws.send_bytes(b"\x42\x02\x10\x4d")  # leave { reason: 77 }
+    gone = await alice.expect_participant("bob", lambda info: info.state == info.State.DISCONNECTED)
+    assert gone.disconnect_reason == REASON.CLIENT_INITIATED
+    await bob.closed.wait()
+
+
 @pytest.mark.parametrize("action", ["DISCONNECT", "RESUME", "RECONNECT"])
 async def test_every_action_of_leave_reaches_the_client(call: Call, action: str) -> None:
     alice = await call.join("alice")
