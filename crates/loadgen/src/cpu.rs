@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 /// Time this process has run on a CPU. Source: `/proc/self/task/*/schedstat`, first field (nanoseconds).
-pub fn consumed() -> Duration {
+pub(crate) fn consumed() -> Duration {
     let nanos = fs::read_dir("/proc/self/task")
         .into_iter()
         .flatten()

@@ -15,32 +15,32 @@ use crate::cpu;
 
 /// What to measure.
 #[derive(Deserialize)]
-pub struct FloorRequest {
+pub(crate) struct FloorRequest {
     /// Where the sinks listen.
-    pub sinks: Vec<SocketAddr>,
+    pub(crate) sinks: Vec<SocketAddr>,
     /// Packets per sink that leave together.
-    pub burst: usize,
+    pub(crate) burst: usize,
     /// Packets per second and sink.
-    pub rate_pps: f64,
+    pub(crate) rate_pps: f64,
     /// Length of the measurement.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// SRTP packet size on the wire, tag included, in bytes.
-    pub datagram_bytes: usize,
+    pub(crate) datagram_bytes: usize,
 }
 
 /// CPU time spent and packets sent.
 #[derive(Serialize)]
-pub struct FloorReport {
+pub(crate) struct FloorReport {
     /// Datagrams sent to all sinks together.
-    pub packets: u64,
+    pub(crate) packets: u64,
     /// Sends that the kernel refused.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// User + system seconds.
-    pub cpu_s: f64,
+    pub(crate) cpu_s: f64,
 }
 
 /// Runs the floor on the calling thread.
-pub fn run(request: &FloorRequest) -> Result<FloorReport, Failure> {
+pub(crate) fn run(request: &FloorRequest) -> Result<FloorReport, Failure> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     let state = UdpSocketState::new((&socket).into())?;
     let keys: Vec<LessSafeKey> = request.sinks.iter().map(|_| key()).collect::<Result<_, _>>()?;
@@ -77,7 +77,7 @@ pub fn run(request: &FloorRequest) -> Result<FloorReport, Failure> {
         }
         due += interval;
     }
-    report.cpu_s = (cpu::consumed() - cpu_before).as_secs_f64();
+    report.cpu_s = cpu::consumed().saturating_sub(cpu_before).as_secs_f64();
     Ok(report)
 }
 

@@ -17,38 +17,38 @@ use crate::{Failure, cpu};
 
 /// ICE credentials of one end and, of a client, its certificate's fingerprint.
 #[derive(Serialize, Deserialize)]
-pub struct Credentials {
+pub(crate) struct Credentials {
     /// ICE user fragment.
-    pub ufrag: String,
+    pub(crate) ufrag: String,
     /// ICE password.
-    pub password: String,
+    pub(crate) password: String,
     /// "sha-256 AA:BB:..."; empty for the server, which has one for all.
     #[serde(default)]
-    pub fingerprint: String,
+    pub(crate) fingerprint: String,
 }
 
 /// What the publisher sends.
 #[derive(Deserialize)]
-pub struct RunRequest {
+pub(crate) struct RunRequest {
     /// Packets that leave together, as one GSO send.
-    pub burst: usize,
+    pub(crate) burst: usize,
     /// Packets per second.
-    pub rate_pps: f64,
+    pub(crate) rate_pps: f64,
     /// Length of the run.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// SRTP packet size, tag included, in bytes.
-    pub datagram_bytes: usize,
+    pub(crate) datagram_bytes: usize,
 }
 
 /// What came of it.
 #[derive(Serialize)]
-pub struct RunReport {
+pub(crate) struct RunReport {
     /// By the publisher.
-    pub sent: u64,
+    pub(crate) sent: u64,
     /// By all sinks together.
-    pub received: u64,
+    pub(crate) received: u64,
     /// Share of the run that this process was on its core.
-    pub busy: f64,
+    pub(crate) busy: f64,
 }
 
 struct Client {
@@ -57,7 +57,7 @@ struct Client {
 }
 
 /// The clients; number 0 publishes.
-pub struct Load {
+pub(crate) struct Load {
     poll: Poll,
     events: Events,
     clients: Vec<Client>,
@@ -69,7 +69,7 @@ pub struct Load {
 
 impl Load {
     /// Sockets and credentials for `count` clients of the server on this loopback port.
-    pub fn prepare(port: u16, count: usize) -> Result<Self, Failure> {
+    pub(crate) fn prepare(port: u16, count: usize) -> Result<Self, Failure> {
         let (poll, now) = (Poll::new()?, Instant::now());
         let remote = SocketAddr::from(([127, 0, 0, 1], port));
         let mut clients = Vec::with_capacity(count);
@@ -94,7 +94,7 @@ impl Load {
     }
 
     /// What each client's SDP would say.
-    pub fn credentials(&self) -> Vec<Credentials> {
+    pub(crate) fn credentials(&self) -> Vec<Credentials> {
         self.clients
             .iter()
             .map(|client| {
@@ -105,7 +105,7 @@ impl Load {
     }
 
     /// Connects every client with the credentials that the server minted for it.
-    pub fn connect(&mut self, fingerprint: &str, servers: &[Credentials]) -> Result<(), Failure> {
+    pub(crate) fn connect(&mut self, fingerprint: &str, servers: &[Credentials]) -> Result<(), Failure> {
         let started = Instant::now();
         for (client, server) in self.clients.iter_mut().zip(servers) {
             let parameters = ServerParameters {
@@ -127,12 +127,12 @@ impl Load {
     }
 
     /// Where the sinks listen.
-    pub fn sinks(&self) -> Result<Vec<SocketAddr>, Failure> {
+    pub(crate) fn sinks(&self) -> Result<Vec<SocketAddr>, Failure> {
         self.clients[1..].iter().map(|client| Ok(client.socket.local_addr()?)).collect()
     }
 
     /// Publishes for a while and counts what arrives, up to a moment after the last packet.
-    pub fn run(&mut self, request: &RunRequest) -> Result<RunReport, Failure> {
+    pub(crate) fn run(&mut self, request: &RunRequest) -> Result<RunReport, Failure> {
         let state = UdpSocketState::new((&self.clients[0].socket).into())?;
         let interval = Duration::from_secs_f64(request.burst as f64 / request.rate_pps);
         self.received = 0;
@@ -146,13 +146,13 @@ impl Load {
             sent += request.burst as u64;
             due += interval;
         }
-        let busy = (cpu::consumed() - cpu_before).as_secs_f64() / started.elapsed().as_secs_f64();
+        let busy = cpu::consumed().saturating_sub(cpu_before).as_secs_f64() / started.elapsed().as_secs_f64();
         self.drain(SETTLE.as_secs_f64())?;
         Ok(RunReport { sent, received: self.received, busy })
     }
 
     /// Reads what arrives for so long.
-    pub fn drain(&mut self, seconds: f64) -> Result<(), Failure> {
+    pub(crate) fn drain(&mut self, seconds: f64) -> Result<(), Failure> {
         let until = Instant::now() + Duration::from_secs_f64(seconds);
         while Instant::now() < until {
             self.turn(until)?;

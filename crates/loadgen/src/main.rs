@@ -14,7 +14,7 @@ use crate::load::{Credentials, Load, RunRequest};
 
 /// Why the load generator gives up; ends up in the `error` of a reply.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// A socket failed.
     #[error("{0}")]
     Io(#[from] io::Error),

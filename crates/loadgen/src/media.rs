@@ -3,7 +3,7 @@
 use forward::srtp::SrtpOutbound;
 
 /// The publisher's RTP stream.
-pub struct Stream {
+pub(crate) struct Stream {
     index: u64,
     timestamp: u32,
     picture: u16,
@@ -12,12 +12,12 @@ pub struct Stream {
 
 impl Stream {
     /// A stream that starts anywhere but at zero.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { index: 4_711, timestamp: 90_000, picture: 17, twcc: 1 }
     }
 
     /// Writes one frame of `count` encrypted packets of `size` bytes each, one behind the other.
-    pub fn write_frame(&mut self, out: &mut Vec<u8>, srtp: &mut SrtpOutbound, count: usize, size: usize, key: bool) {
+    pub(crate) fn write_frame(&mut self, out: &mut Vec<u8>, srtp: &mut SrtpOutbound, count: usize, size: usize, key: bool) {
         out.clear();
         self.picture = (self.picture + 1) & 0x7fff;
         self.timestamp = self.timestamp.wrapping_add(3_000);
