@@ -51,8 +51,9 @@ bench: dev engine ## Measure engine CPU per forwarded packet beside the floor
 	cargo build --locked --release --quiet --package loadgen
 	$(BIN)/python -m bench $(ARGS)
 
-fuzz: check-build ## Mutate every parser's corpus for SECONDS_PER_TARGET (60) seconds each, from SEED (1)
-	cargo run --locked --release --package fuzz -- all --seconds $(SECONDS_PER_TARGET) --seed $(SEED)
+fuzz: dev check-build ## Mutate every parser's corpus for SECONDS_PER_TARGET (60) seconds each, from SEED (1)
+	cargo run --locked --package fuzz -- all --seconds $(SECONDS_PER_TARGET) --seed $(SEED)
+	$(BIN)/python -m tests.fuzz all --seconds $(SECONDS_PER_TARGET) --seed $(SEED)
 
 wheel: $(STAMPS)/run page check-build ## Build the wheel into dist/
 	rm -rf dist
