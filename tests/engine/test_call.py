@@ -46,14 +46,16 @@ async def clients(events: Events) -> AsyncIterator[tuple[Client, Client]]:
         await client.close()
 
 
-async def test_a_handshake_takes_our_srtp_profile_and_its_end_is_an_event(
-    events: Events, clients: tuple[Client, Client]
-) -> None:
-    client, _ = clients
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_a_handshake_takes_our_srtp_profile_and_its_end_is_an_event(events: Events, host: str) -> None:
+    client = Client(events, host=host)
     client.pc.addTransceiver("audio", direction="recvonly")
     await client.negotiate()
     connected = await events.next(TransportConnected)
     assert (connected.transport, connected.srtp_profile) == (client.transport, "SRTP_AEAD_AES_128_GCM")
+    async with asyncio.timeout(5):
+        while client.pc.connectionState != "connected":
+            await asyncio.sleep(0.01)
     await client.close()
     closed = await events.next(TransportClosed)
     assert (closed.transport, closed.reason) == (client.transport, "peer_closed")

@@ -89,16 +89,11 @@ def test_garbage_is_counted_by_reason_and_harms_nobody(engine: Engine) -> None:
     request = bytes(binding_request(f"{ufrag(1)}:client"))
     forged = bytes(binding_request(f"{ufrag(1)}:client", password="not-the-password-at-all"))
     garbage = {
-        "drop.unknown_protocol": [b"", b"\xff" * 20, b"GET / HTTP/1.1\r\n\r\n"],
+        "drop.unknown_protocol": [b"", b"\x80", b"\xff" * 20, b"GET / HTTP/1.1\r\n\r\n"],
         "drop.stun_malformed": [request[:7], request[:21], b"\x00\x01\xff\xff" + request[4:]],
         "drop.stun_unknown_ufrag": [bytes(binding_request("stranger:client"))],
         "drop.stun_integrity": [forged],
-        "drop.unknown_path": [
-            b"\x80\x60" + bytes(30),
-            b"\x80\xc8" + bytes(30),
-            b"\x16\xfe\xfd" + bytes(40),
-            b"\x80",
-        ],
+        "drop.unknown_path": [b"\x80\x60" + bytes(30), b"\x80\xc8" + bytes(30), b"\x16\xfe\xfd" + bytes(40)],
     }
     with client_socket() as client:
         for datagrams in garbage.values():

@@ -5,6 +5,7 @@
 
 mod config;
 mod inbox;
+mod load;
 mod outbox;
 mod router;
 mod shard;

@@ -15,6 +15,7 @@ use netio::{Interest, Poller, Receiver, SendQueue, UdpSocket};
 use wire::demux::{Protocol, classify};
 
 use crate::inbox::Inbox;
+use crate::load::Load;
 use crate::lock;
 use crate::outbox::Outbox;
 use crate::sink::Sink;
@@ -63,9 +64,13 @@ struct Shard {
     counters: LoopCounters,
     /// Sockets that have something to read.
     readable: Vec<usize>,
-    /// Of the current batch: what is not media, and when the media came.
+    /// What is not media of the current batch.
     later: Vec<usize>,
+    /// When the media came that is handled, but may not be sent yet.
     arrivals: Vec<Instant>,
+    load: Load,
+    /// Nothing is sent before: more to the same clients may join it.
+    hold_until: Option<Instant>,
     /// Whether the poller watches for room to write.
     awaits_room: bool,
     post_stats_at: Instant,
@@ -95,6 +100,8 @@ impl Shard {
             counters: LoopCounters::default(),
             later: Vec::with_capacity(MAX_BATCH),
             arrivals: Vec::with_capacity(MAX_BATCH),
+            load: Load::new(now),
+            hold_until: None,
             awaits_room: false,
             post_stats_at: now,
             stop: None,
@@ -107,6 +114,7 @@ impl Shard {
             let now = Instant::now();
             self.post_stats(now);
             let timeout = if more_waits { Duration::ZERO } else { self.time_to_wait(now) };
+            self.load.handle_wait(now);
             self.wait(timeout)?;
             self.counters.turns += 1;
 
@@ -137,8 +145,10 @@ impl Shard {
                 _ => {}
             }
         }
+        let now = Instant::now();
+        self.load.handle_wake(now);
         if has_orders {
-            self.take_orders(Instant::now());
+            self.take_orders(now);
         }
         Ok(())
     }
@@ -161,7 +171,6 @@ impl Shard {
         };
         let now = self.receiver.received_at();
         self.later.clear();
-        self.arrivals.clear();
         for index in 0..count {
             let datagram = self.receiver.datagram(index);
             if !matches!(classify(datagram.bytes), Protocol::Rtp | Protocol::Rtcp) {
@@ -172,8 +181,8 @@ impl Shard {
             let path = Path { local: datagram.local, remote: datagram.remote };
             self.forwarder.handle_datagram(now, datagram.received, path, datagram.bytes);
         }
-        if !self.arrivals.is_empty() {
-            self.send_media(now);
+        if !self.arrivals.is_empty() && self.may_send(now) {
+            self.flush(now);
         }
         for index in &self.later {
             let datagram = self.receiver.datagram(*index);
@@ -182,17 +191,29 @@ impl Shard {
         }
     }
 
-    fn send_media(&mut self, now: Instant) {
+    /// Under load, media that nothing waits for yet is held for a moment: what joins it to the same client leaves in the
+    /// same message, which costs the kernel a quarter of what single ones do.
+    fn may_send(&mut self, now: Instant) -> bool {
+        if self.hold_until.is_none() && self.load.is_high() && !self.arrivals.is_empty() {
+            self.hold_until = Some(now + MAX_HOLD);
+        }
+        self.hold_until.is_none_or(|until| until <= now)
+    }
+
+    /// Sends all that is due. True when the kernel took everything.
+    fn flush(&mut self, now: Instant) -> bool {
+        self.hold_until = None;
         let before = self.queue.counters().datagrams;
         self.forwarder.flush(now, &mut Sink(&mut self.queue));
-        self.queue.flush();
-        if self.queue.counters().datagrams == before {
-            return;
+        let all_sent = self.queue.flush();
+        if !self.arrivals.is_empty() && self.queue.counters().datagrams > before {
+            let done = Instant::now();
+            for arrival in &self.arrivals {
+                self.counters.forward_latency.record(done.saturating_duration_since(*arrival));
+            }
         }
-        let done = Instant::now();
-        for arrival in &self.arrivals {
-            self.counters.forward_latency.record(done.saturating_duration_since(*arrival));
-        }
+        self.arrivals.clear();
+        all_sent
     }
 
     fn run_timers(&mut self, now: Instant) {
@@ -210,10 +231,12 @@ impl Shard {
         self.forwarder.handle_background(Instant::now(), BACKGROUND_BUDGET)
     }
 
-    /// True when the kernel took everything.
+    /// True when nothing waits any more.
     fn send(&mut self, now: Instant) -> io::Result<bool> {
-        self.forwarder.flush(now, &mut Sink(&mut self.queue));
-        let all_sent = self.queue.flush();
+        if self.stop.is_none() && !self.may_send(now) {
+            return Ok(false);
+        }
+        let all_sent = self.flush(now);
         if self.awaits_room == all_sent {
             self.awaits_room = !all_sent;
             let interest = if all_sent { Interest::Read } else { Interest::ReadWrite };
@@ -233,8 +256,14 @@ impl Shard {
         if now < self.post_stats_at {
             return;
         }
-        let stats =
-            ShardStats::collect(self.forwarder.counters(), &self.counters, &self.sockets, &self.receiver, &self.queue);
+        let stats = ShardStats::collect(
+            self.forwarder.counters(),
+            &self.counters,
+            self.load.total_busy(),
+            &self.sockets,
+            &self.receiver,
+            &self.queue,
+        );
         *lock(&self.stats) = stats;
         self.post_stats_at = now + STATS_INTERVAL;
     }
@@ -245,7 +274,7 @@ impl Shard {
             // A deadline in the past was served a moment ago; a loop must not spin on it.
             until = until.min(at.max(now + MIN_WAIT));
         }
-        if let Some(at) = self.stop {
+        for at in [self.stop, self.hold_until].into_iter().flatten() {
             until = until.min(at);
         }
         if self.outbox.is_crowded(self.index) {
@@ -266,6 +295,8 @@ const INBOX: u64 = u64::MAX;
 const BACKGROUND_BUDGET: usize = 4;
 /// What a batch holds when each message was joined from 64 datagrams.
 const MAX_BATCH: usize = 2048;
+/// Shorter than the spread of one frame's packets on most networks.
+const MAX_HOLD: Duration = Duration::from_millis(1);
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(1);
 const MIN_WAIT: Duration = Duration::from_micros(100);

@@ -1,5 +1,7 @@
 //! What a shard counts besides its forwarder, and the batch of numbers that it posts once a second.
 
+use std::time::Duration;
+
 use forward::{Counters, LatencyHistogram};
 use netio::{Receiver, SendQueue, UdpSocket};
 
@@ -26,6 +28,7 @@ impl ShardStats {
     pub(crate) fn collect(
         forwarder: &Counters,
         counters: &LoopCounters,
+        busy: Duration,
         sockets: &[UdpSocket],
         receiver: &Receiver,
         queue: &SendQueue,
@@ -35,6 +38,7 @@ impl ShardStats {
         let sent = queue.counters();
         all.extend([
             ("shard.turns", counters.turns),
+            ("shard.busy_us", busy.as_micros() as u64),
             ("shard.crowded_turns", counters.crowded_turns),
             ("udp.receive_calls", counters.receive_calls),
             ("udp.receive_errors", counters.receive_errors),
