@@ -53,12 +53,19 @@ async def test_a_handshake_takes_our_srtp_profile_and_its_end_is_an_event(events
     await client.negotiate()
     connected = await events.next(TransportConnected)
     assert (connected.transport, connected.srtp_profile) == (client.transport, "SRTP_AEAD_AES_128_GCM")
-    async with asyncio.timeout(5):
-        while client.pc.connectionState != "connected":
-            await asyncio.sleep(0.01)
+    await reaches(client, "connected")
     await client.close()
     closed = await events.next(TransportClosed)
     assert (closed.transport, closed.reason) == (client.transport, "peer_closed")
+
+
+async def test_an_engine_that_closes_says_goodbye(events: Events, clients: tuple[Client, Client]) -> None:
+    client, _ = clients
+    client.pc.addTransceiver("audio", direction="recvonly")
+    await client.negotiate()
+    await reaches(client, "connected")
+    events.engine.close(1.0)
+    await reaches(client, "closed")
 
 
 async def test_data_travels_both_ways(events: Events, clients: tuple[Client, Client]) -> None:
@@ -105,6 +112,13 @@ async def test_sound_and_picture_of_one_client_reach_another(events: Events, cli
     assert {event.producer for event in events.of(EncodingSeen)} == {1, 2}
     wait_for(lambda: events.engine.snapshot().shards[0].forward_latency_us[-1][1] > 0)
     assert counter(events.engine, "rtp.out") > 0
+
+
+async def reaches(client: Client, state: str) -> None:
+    """Waits until the client's connection is in `state`."""
+    async with asyncio.timeout(5):
+        while client.pc.connectionState != state:
+            await asyncio.sleep(0.01)
 
 
 def add_producers(engine: Engine, publisher: Client, inbound: tuple[InboundTrack, ...]) -> None:
