@@ -140,7 +140,11 @@ impl Endpoint {
 
     /// Encrypts one packet of application data; false when not connected.
     pub(crate) fn send(&mut self, packet: &[u8]) -> bool {
-        if self.state != State::Connected || self.stream.ssl_write(packet).is_err() {
+        if self.state != State::Connected {
+            return false;
+        }
+        forget_errors();
+        if self.stream.ssl_write(packet).is_err() {
             return false;
         }
         self.send_written();
@@ -185,6 +189,7 @@ impl Endpoint {
     // ---- details
 
     fn handshake(&mut self, now: Instant) {
+        forget_errors();
         let result = self.stream.do_handshake();
         let written = self.stream.get_mut().take();
         let due = self.flight.replace(now, pack(&written, MTU));
@@ -226,6 +231,7 @@ impl Endpoint {
     }
 
     fn read(&mut self) {
+        forget_errors();
         let mut buffer = [0; PACKET_MAX];
         loop {
             match self.stream.ssl_read(&mut buffer) {
@@ -260,6 +266,11 @@ impl Endpoint {
             self.events.push_back(DtlsEvent::Closed(reason));
         }
     }
+}
+
+/// OpenSSL's error queue belongs to the thread: what one connection left there would end the next.
+fn forget_errors() {
+    let _ = ErrorStack::get();
 }
 
 fn is_waiting(code: ErrorCode) -> bool {

@@ -334,6 +334,37 @@ fn data_that_overtakes_the_end_of_the_handshake_is_not_lost() {
 }
 
 #[test]
+fn forged_records_of_the_right_epoch_are_dropped() {
+    let mut pair = Pair::new(&ecdsa());
+    pair.run(1_000);
+    assert!(pair.client.send(b"genuine"));
+    let genuine = pair.client.poll_datagram().unwrap();
+    for at in 13..genuine.len() {
+        let mut forged = genuine.clone();
+        forged[at] ^= 1;
+        pair.server.handle_datagram(pair.now, &forged);
+    }
+    let mut alert = genuine.clone();
+    alert[0] = 21;
+    pair.server.handle_datagram(pair.now, &alert);
+    pair.server.handle_datagram(pair.now, &genuine);
+    pair.run(100);
+    assert_eq!(pair.server_end.closed, None);
+    assert_eq!(pair.server_end.data, [b"genuine"]);
+}
+
+#[test]
+fn a_failed_handshake_does_not_disturb_another_connection() {
+    let mut good = Pair::new(&ecdsa());
+    good.run(1_000);
+    let mut bad = Pair::with(&ecdsa(), [7; 32], &Profile::ALL, &Profile::ALL);
+    bad.run(1_000);
+    assert!(good.client.send(b"still here"));
+    good.run(100);
+    assert_eq!(good.server_end.data, [b"still here"]);
+}
+
+#[test]
 fn closing_tells_the_other_side() {
     let mut pair = Pair::new(&ecdsa());
     pair.run(1_000);
