@@ -11,3 +11,4 @@ pub mod outcome;
 pub mod rng;
 pub mod seeds;
 pub mod targets;
+pub mod world;

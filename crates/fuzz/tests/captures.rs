@@ -107,3 +107,11 @@ fn channels_are_opened_by_label() {
         assert!(labels.iter().any(|found| found == label), "{label} not in {labels:?}");
     }
 }
+
+#[test]
+fn captured_conversations_are_forwarded() {
+    for entry in captured("session") {
+        let forwarded = fuzz::targets::converse(&entry.bytes).forwarded();
+        assert!(forwarded >= 5, "{}: {forwarded} packets forwarded", entry.name);
+    }
+}

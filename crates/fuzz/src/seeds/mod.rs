@@ -2,6 +2,7 @@
 
 mod codec;
 mod data;
+mod forwarder;
 mod rtcp;
 mod rtp;
 mod stun;
@@ -24,6 +25,8 @@ pub fn of(target: &Target) -> Vec<Vec<u8>> {
         "vp9" => codec::vp9(),
         "h264" => codec::h264(),
         "av1" => codec::av1(),
+        "datagram" => forwarder::datagram(),
+        "session" => forwarder::session(),
         "dependency_descriptor" => codec::dependency_descriptor(),
         _ => Vec::new(),
     };

@@ -2,9 +2,12 @@
 
 mod codec;
 mod data;
+mod forwarder;
 mod rtcp;
 mod rtp;
 mod stun;
+
+pub use forwarder::converse;
 
 use crate::outcome::Outcome;
 
@@ -15,21 +18,33 @@ pub struct Target {
     pub name: &'static str,
     /// Runs one input; panics when an invariant breaks.
     pub run: fn(&[u8]) -> Outcome,
+    /// A run takes milliseconds: handshakes and virtual seconds.
+    pub slow: bool,
+}
+
+const fn parser(name: &'static str, run: fn(&[u8]) -> Outcome) -> Target {
+    Target { name, run, slow: false }
+}
+
+const fn machine(name: &'static str, run: fn(&[u8]) -> Outcome) -> Target {
+    Target { name, run, slow: true }
 }
 
 /// Every target.
 pub const ALL: &[Target] = &[
-    Target { name: "demux", run: data::demux },
-    Target { name: "stun", run: stun::stun },
-    Target { name: "channeldata", run: data::channeldata },
-    Target { name: "rtp", run: rtp::rtp },
-    Target { name: "ext", run: rtp::ext },
-    Target { name: "rtcp", run: rtcp::rtcp },
-    Target { name: "twcc", run: rtcp::twcc },
-    Target { name: "dcep", run: data::dcep },
-    Target { name: "vp8", run: codec::vp8 },
-    Target { name: "vp9", run: codec::vp9 },
-    Target { name: "h264", run: codec::h264 },
-    Target { name: "av1", run: codec::av1 },
-    Target { name: "dependency_descriptor", run: codec::dependency_descriptor },
+    parser("demux", data::demux),
+    parser("stun", stun::stun),
+    parser("channeldata", data::channeldata),
+    parser("rtp", rtp::rtp),
+    parser("ext", rtp::ext),
+    parser("rtcp", rtcp::rtcp),
+    parser("twcc", rtcp::twcc),
+    parser("dcep", data::dcep),
+    parser("vp8", codec::vp8),
+    parser("vp9", codec::vp9),
+    parser("h264", codec::h264),
+    parser("av1", codec::av1),
+    parser("dependency_descriptor", codec::dependency_descriptor),
+    machine("datagram", forwarder::datagram),
+    machine("session", forwarder::session),
 ];
