@@ -158,15 +158,16 @@ def test_mids_are_stable_while_tracks_come_and_go() -> None:
     assert mids(second) == {"TR_a1": "1", "TR_v1": "2", "TR_v2": "3", "TR_a2": "4"}
 
 
-def test_a_freed_section_is_offered_inactive_once_and_then_used_again() -> None:
+def test_a_freed_section_is_rejected_once_and_then_recycled_under_a_new_mid() -> None:
     offerer = Offerer(LOCAL)
     exchange(offerer, audio(1), video(1))
     offer, result = exchange(offerer, audio(1), video(2))
-    assert sections(offer.sdp)["2"].direction == "inactive"
+    assert sections(offer.sdp)["2"].rejected
     assert mids(result) == {"TR_a1": "1", "TR_v2": "3"}
     offer, result = exchange(offerer, audio(1), video(2), video(3, "video/VP9"))
-    assert mids(result) == {"TR_a1": "1", "TR_v3": "2", "TR_v2": "3"}
-    assert "VP9" in sections(offer.sdp)["2"].attributes["rtpmap"][0]
+    assert mids(result) == {"TR_a1": "1", "TR_v3": "4", "TR_v2": "3"}
+    assert [section.mid for section in SessionDescription.parse(offer.sdp).sections] == ["0", "1", "4", "3"]
+    assert "VP9" in sections(offer.sdp)["4"].attributes["rtpmap"][0]
 
 
 def test_coming_and_going_does_not_grow_the_offer() -> None:
