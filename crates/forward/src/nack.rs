@@ -142,10 +142,10 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    fn due(list: &mut NackList, now: Instant) -> Vec<u16> {
-        let mut lost = Vec::new();
-        list.collect_due(now, ms(50), &mut lost);
-        lost
+    fn due(missing: &mut NackList, now: Instant) -> Vec<u16> {
+        let mut asked_for = Vec::new();
+        missing.collect_due(now, ms(50), &mut asked_for);
+        asked_for
     }
 
     #[test]

@@ -310,12 +310,12 @@ mod tests {
 
     #[test]
     fn no_number_is_ever_stored_twice() {
-        let mut rng = crate::rng::Rng::new(3);
+        let mut random = crate::rng::Rng::new(3);
         let mut ring = Ring::new(SMALL);
         let mut stored = std::collections::HashSet::new();
         for step in 0..20_000_u64 {
-            let dense = (1_000 + step / 4).saturating_sub(u64::from(rng.below(100)));
-            let len = rng.below(1_400) as usize;
+            let dense = (1_000 + step / 4).saturating_sub(u64::from(random.below(100)));
+            let len = random.below(1_400) as usize;
             if insert(&mut ring, dense, step, &vec![1; len]).is_ok() {
                 assert!(stored.insert(dense), "{dense}");
             }

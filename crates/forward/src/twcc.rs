@@ -187,10 +187,7 @@ mod tests {
         recorder.record(start, 1_002_500, 1, Ssrc(7));
         assert!(feedback(&mut recorder, start + Duration::from_millis(99)).is_empty());
         let reported = feedback(&mut recorder, start + Duration::from_millis(100));
-        assert_eq!(
-            reported,
-            [(65_534, Some(1_000_000)), (65_535, None), (0, None), (1, Some(1_002_500))]
-        );
+        assert_eq!(reported, [(65_534, Some(1_000_000)), (65_535, None), (0, None), (1, Some(1_002_500))]);
         assert_eq!(recorder.poll_timeout(), None);
     }
 
@@ -201,7 +198,8 @@ mod tests {
         recorder.record(start, 1_000, 10, Ssrc(7));
         feedback(&mut recorder, start + INTERVAL);
         recorder.record(start, 2_000, 13, Ssrc(7));
-        let seqs: Vec<_> = feedback(&mut recorder, start + INTERVAL).iter().map(|(seq, at)| (*seq, at.is_some())).collect();
+        let seqs: Vec<_> =
+            feedback(&mut recorder, start + INTERVAL).iter().map(|(seq, at)| (*seq, at.is_some())).collect();
         assert_eq!(seqs, [(11, false), (12, false), (13, true)]);
     }
 

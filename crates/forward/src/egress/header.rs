@@ -138,14 +138,17 @@ impl HeaderTemplate {
     }
 
     #[cold]
-    fn write_two_byte(&self, buf: &mut [u8], stamps: Stamps, passthrough: Passthrough<'_>, ids: &ExtensionMap) -> usize {
+    fn write_two_byte(
+        &self,
+        buf: &mut [u8],
+        stamps: Stamps,
+        passthrough: Passthrough<'_>,
+        ids: &ExtensionMap,
+    ) -> usize {
         let mut writer = Writer::new(&mut buf[FIXED_LEN..], true);
         let twcc = stamps.twcc.to_be_bytes();
-        let ours = [
-            (Uri::TransportCc, &twcc[..]),
-            (Uri::AbsSendTime, &stamps.abs_send_time),
-            (Uri::Mid, self.mid.as_bytes()),
-        ];
+        let ours =
+            [(Uri::TransportCc, &twcc[..]), (Uri::AbsSendTime, &stamps.abs_send_time), (Uri::Mid, self.mid.as_bytes())];
         for (uri, value) in ours.into_iter().chain(passthrough.iter()) {
             if let Some(id) = ids.id(uri) {
                 writer.push(id, value);
@@ -198,14 +201,16 @@ mod tests {
     #[test]
     fn a_header_without_extensions_is_twelve_bytes() {
         let mut buf = [0xff; 1_500];
-        let packet = write(&ExtensionMap::new(), &Parsed { audio_level: Some((1, true)), ..Parsed::default() }, &mut buf);
+        let packet =
+            write(&ExtensionMap::new(), &Parsed { audio_level: Some((1, true)), ..Parsed::default() }, &mut buf);
         assert_eq!((packet.header_len, packet.seq.0, packet.ssrc.0), (12, 7, 11));
         assert!(packet.marker);
     }
 
     #[test]
     fn our_stamps_and_what_passes_through_read_back() {
-        let ids = ids(&[(1, Uri::Mid), (2, Uri::TransportCc), (3, Uri::AbsSendTime), (4, Uri::AudioLevel), (5, Uri::Rid)]);
+        let ids =
+            ids(&[(1, Uri::Mid), (2, Uri::TransportCc), (3, Uri::AbsSendTime), (4, Uri::AudioLevel), (5, Uri::Rid)]);
         let mut buf = [0xff; 1_500];
         let said = Parsed { audio_level: Some((20, true)), rid: Some("h"), ..Parsed::default() };
         let packet = write(&ids, &said, &mut buf);

@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(
             list,
             [
-                (Uri::AudioLevel, &[0x80 | 42][..]),
+                (Uri::AudioLevel, &[0xAA][..]),
                 (Uri::DependencyDescriptor, &descriptor[..]),
                 (Uri::PlayoutDelay, &[1, 2, 3][..]),
             ]

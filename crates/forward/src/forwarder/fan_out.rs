@@ -58,7 +58,8 @@ impl Forwarder {
         let stored: Vec<(u64, Slot)> = (dense..=ring.highest().unwrap_or(dense))
             .filter_map(|dense| ring.get(dense).map(|slot| (dense, *slot)))
             .collect();
-        let mut queue = Queue { transports: &mut self.transports, dirty: &mut self.dirty, kind: producer.kind, full: 0 };
+        let mut queue =
+            Queue { transports: &mut self.transports, dirty: &mut self.dirty, kind: producer.kind, full: 0 };
         for outlet in &mut producer.outlets {
             let wanted = only.is_none_or(|only| only == outlet.consumer);
             if !wanted || !outlet.awaits(encoding_at, encoding.epoch) {
@@ -66,7 +67,8 @@ impl Forwarder {
             }
             let Some(consumer) = self.consumers.get_mut(outlet.consumer) else { continue };
             let last = consumer.current_run();
-            let old = last.and_then(|run| producer.encodings.get(usize::from(run.encoding)).filter(|old| old.epoch == run.epoch));
+            let old = last
+                .and_then(|run| producer.encodings.get(usize::from(run.encoding)).filter(|old| old.epoch == run.epoch));
             let alignment = Alignment {
                 clock_rate: producer.clock_rate,
                 old: old.and_then(|old| old.sender.as_ref()),

@@ -130,7 +130,7 @@ impl Forwarder {
             self.counters.rtx_repeated += 1;
             return;
         }
-        if !entry.budget.spend(len) {
+        if !entry.budget.spend(len + OVERHEAD) {
             self.counters.rtx_over_budget += 1;
             return;
         }
@@ -154,4 +154,6 @@ impl Forwarder {
 
 // A NACK of one datagram names up to 4,800; nobody has lost more than this in a round trip and still sees a picture.
 const MAX_NACKED: usize = 512;
+// Header, extensions, original sequence number and tag.
+const OVERHEAD: usize = 60;
 const MAX_FIR_ENTRIES: usize = 16;

@@ -167,7 +167,10 @@ fn number(consumer: &mut Consumer, descriptor: &Descriptor, marker: bool, filler
         let (ssrc, payload_type) = (consumer.rtx_ssrc?, consumer.rtx_payload_type?);
         let index = consumer.rtx_index;
         consumer.rtx_index += 1;
-        return Some((HeaderFields { payload_type, marker, padding: false, seq: index as u16, timestamp, ssrc }, index));
+        return Some((
+            HeaderFields { payload_type, marker, padding: false, seq: index as u16, timestamp, ssrc },
+            index,
+        ));
     }
     let index = descriptor.index;
     consumer.highest_sent = Some(consumer.highest_sent.map_or(index, |highest| highest.max(index)));

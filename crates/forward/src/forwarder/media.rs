@@ -53,7 +53,7 @@ impl Forwarder {
             return;
         };
         let known = entry.inbound.find(packet.ssrc.0);
-        let Some(route) = known.or_else(|| self.learn_route(now, at, &packet, &parsed, inbound.index)) else { return };
+        let Some(route) = known.or_else(|| self.learn_route(at, &packet, &parsed, inbound.index)) else { return };
         if route.is_rtx {
             self.handle_retransmission(now, received_us, route, &packet, &parsed);
         } else {
@@ -121,7 +121,9 @@ impl Forwarder {
 
     /// Stores a packet and queues it for the consumers; false when it was of no use.
     fn handle_media(&mut self, now: Instant, route: Route, media: &Media<'_>) -> bool {
-        self.note_alive(now, route);
+        let Some(producer) = self.producers.get(route.producer) else { return false };
+        let inspection = producer.codec.inspect(media.payload, media.parsed.dependency_descriptor);
+        self.note_alive(now, route, inspection.start == Start::Keyframe);
         self.note_arrival(now, route, media.index);
         let Some(producer) = self.producers.get_mut(route.producer) else { return false };
         let encoding = &mut producer.encodings[usize::from(route.encoding)];
@@ -141,7 +143,6 @@ impl Forwarder {
             }
             Place::None => return true,
         };
-        let inspection = producer.codec.inspect(media.payload, media.parsed.dependency_descriptor);
         let mut scratch = [0; PASSTHROUGH_MAX];
         let packet = Packet {
             received_us: media.received_us,
@@ -168,8 +169,9 @@ impl Forwarder {
         true
     }
 
-    /// First packet, or first after a silence: consumers may want to head for this encoding now.
-    fn note_alive(&mut self, now: Instant, route: Route) {
+    /// First packet, or first after a silence: consumers may want to head for this encoding now. If a keyframe starts with it,
+    /// nobody has to ask for one.
+    fn note_alive(&mut self, now: Instant, route: Route, is_keyframe: bool) {
         let Some(producer) = self.producers.get_mut(route.producer) else { return };
         let (id, transport) = (producer.id, producer.transport);
         let encoding = &mut producer.encodings[usize::from(route.encoding)];
@@ -184,7 +186,7 @@ impl Forwarder {
         }
         self.start_reports(now, transport);
         self.events.push_back(Event::EncodingSeen { producer: id, encoding: route.encoding, ssrc });
-        self.retarget(now, route.producer);
+        self.retarget(now, route.producer, Some(route.encoding).filter(|_| is_keyframe));
     }
 
     fn note_arrival(&mut self, now: Instant, route: Route, index: u64) {
@@ -217,9 +219,10 @@ impl Forwarder {
             Start::No => false,
             Start::Keyframe => true,
             Start::KeyframeIfFirst => {
-                let ring = self.producers.get(route.producer).and_then(|producer| {
-                    self.rings.get(producer.encodings[usize::from(route.encoding)].ring)
-                });
+                let ring = self
+                    .producers
+                    .get(route.producer)
+                    .and_then(|producer| self.rings.get(producer.encodings[usize::from(route.encoding)].ring));
                 ring.and_then(|ring| ring.get(dense - 1)).is_some_and(|previous| previous.timestamp != timestamp)
             }
         }

@@ -102,7 +102,8 @@ impl Forwarder {
             return Ok(());
         };
         let ssrcs = [Some(command.ssrc), command.rtx_ssrc];
-        if command.rtx_ssrc == Some(command.ssrc) || ssrcs.iter().flatten().any(|ssrc| entry.used_ssrcs.contains(ssrc)) {
+        if command.rtx_ssrc == Some(command.ssrc) || ssrcs.iter().flatten().any(|ssrc| entry.used_ssrcs.contains(ssrc))
+        {
             return Err(refused("ssrc_in_use"));
         }
         entry.used_ssrcs.extend(ssrcs.into_iter().flatten());

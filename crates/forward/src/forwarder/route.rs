@@ -1,8 +1,6 @@
 //! Which encoding an SSRC belongs to, learned from the first packets: MID and RID, MID and repaired RID, or, for a client
 //! without these extensions, a payload type that only one producer has. Authenticated packets only.
 
-use std::time::Instant;
-
 use wire::ext::Parsed;
 use wire::rtp::RtpPacket;
 
@@ -15,7 +13,6 @@ impl Forwarder {
     #[cold]
     pub(super) fn learn_route(
         &mut self,
-        now: Instant,
         transport: Index,
         packet: &RtpPacket<'_>,
         parsed: &Parsed<'_>,
@@ -32,11 +29,7 @@ impl Forwarder {
         }
         if !route.is_rtx {
             let encoding = self.producers.get_mut(route.producer)?.encodings.get_mut(usize::from(route.encoding))?;
-            let epoch = encoding.epoch;
             encoding.rebind(packet.ssrc, index);
-            if encoding.epoch != epoch {
-                self.retarget(now, route.producer);
-            }
         }
         Some(route)
     }

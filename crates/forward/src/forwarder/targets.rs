@@ -12,16 +12,16 @@ impl Forwarder {
     /// One consumer was added, changed, or its transport connected.
     pub(super) fn retarget_consumer(&mut self, now: Instant, consumer: Index) {
         if let Some(producer) = self.consumers.get(consumer).map(|consumer| consumer.producer) {
-            self.retarget_some(now, producer, Some(consumer));
+            self.retarget_some(now, producer, Some(consumer), None);
         }
     }
 
-    /// An encoding came or went.
-    pub(super) fn retarget(&mut self, now: Instant, producer: Index) {
-        self.retarget_some(now, producer, None);
+    /// An encoding came or went. `answered`: a keyframe of this one is just arriving.
+    pub(super) fn retarget(&mut self, now: Instant, producer: Index, answered: Option<u8>) {
+        self.retarget_some(now, producer, None, answered);
     }
 
-    fn retarget_some(&mut self, now: Instant, producer_at: Index, only: Option<Index>) {
+    fn retarget_some(&mut self, now: Instant, producer_at: Index, only: Option<Index>, answered: Option<u8>) {
         let Some(producer) = self.producers.get_mut(producer_at) else { return };
         let mut outlets = std::mem::take(&mut producer.outlets);
         let mut awaited = Vec::new();
@@ -43,7 +43,8 @@ impl Forwarder {
         producer.count_interest();
         if producer.kind == Kind::Video {
             for (consumer, target, dark) in awaited {
-                if !(dark && self.start_from_ring(now, producer_at, consumer, target)) {
+                let started = dark && self.start_from_ring(now, producer_at, consumer, target);
+                if !started && answered != Some(target) {
                     self.request_keyframe(now, producer_at, target, true);
                 }
             }
@@ -81,7 +82,8 @@ impl Forwarder {
             return;
         };
         let transport = producer.transport;
-        let Some(encoding) = producer.encodings.get_mut(usize::from(encoding_at)).filter(|encoding| encoding.lives) else {
+        let Some(encoding) = producer.encodings.get_mut(usize::from(encoding_at)).filter(|encoding| encoding.lives)
+        else {
             return;
         };
         let send = encoding.keyframes.request(now, urgent);

@@ -26,8 +26,7 @@ impl Forwarder {
 
     fn report_levels(&mut self, now: Instant) {
         let Some(heard) = self.levels.handle_timeout(now) else { return };
-        let levels =
-            heard.into_iter().filter_map(|(at, level)| Some((self.producers.get(at)?.id, level))).collect();
+        let levels = heard.into_iter().filter_map(|(at, level)| Some((self.producers.get(at)?.id, level))).collect();
         self.events.push_back(Event::AudioLevels { levels });
     }
 
@@ -54,9 +53,11 @@ impl Forwarder {
     fn next_deadline(&self, at: Index, producers: &[Index], consumers: &[Index]) -> Option<Instant> {
         let entry = self.transports.get(at)?;
         let own = [entry.transport.poll_timeout(), entry.recorder.poll_timeout(), entry.report_due];
-        let encodings = producers.iter().filter_map(|at| self.producers.get(*at)).flat_map(|producer| &producer.encodings);
-        let inbound = encodings
-            .flat_map(|encoding| [encoding.nack.poll_timeout(), encoding.keyframes.poll_timeout(), encoding.poll_silence()]);
+        let encodings =
+            producers.iter().filter_map(|at| self.producers.get(*at)).flat_map(|producer| &producer.encodings);
+        let inbound = encodings.flat_map(|encoding| {
+            [encoding.nack.poll_timeout(), encoding.keyframes.poll_timeout(), encoding.poll_silence()]
+        });
         let outbound = consumers.iter().filter_map(|at| self.consumers.get(*at)).map(|consumer| consumer.report_due);
         own.into_iter().chain(inbound).chain(outbound).flatten().min()
     }
@@ -102,7 +103,7 @@ impl Forwarder {
         let Some(producer) = self.producers.get_mut(producer_at) else { return };
         if producer.encodings[usize::from(encoding_at)].falls_silent(now) {
             self.events.push_back(Event::EncodingLost { producer: producer.id, encoding: encoding_at });
-            self.retarget(now, producer_at);
+            self.retarget(now, producer_at, None);
         }
     }
 
@@ -185,7 +186,8 @@ impl Forwarder {
     fn timestamp_now(&self, now: Instant, consumer: &Consumer) -> Option<RtpTimestamp> {
         let run = consumer.current_run()?;
         let producer = self.producers.get(consumer.producer)?;
-        let encoding = producer.encodings.get(usize::from(run.encoding)).filter(|encoding| encoding.epoch == run.epoch)?;
+        let encoding =
+            producer.encodings.get(usize::from(run.encoding)).filter(|encoding| encoding.epoch == run.epoch)?;
         let origin = self.transports.get(producer.transport)?.origin;
         let by_report = encoding
             .sender

@@ -62,6 +62,8 @@ impl Encoding {
         if self.ssrc.replace(ssrc) == Some(ssrc) || self.last_packet_at.is_none() {
             return;
         }
+        // Seen anew: consumers need a new place to start.
+        self.lives = false;
         self.numbers.start_over(index);
         self.epoch = self.epoch.wrapping_add(1);
         self.stats = ReceiveStats::default();
