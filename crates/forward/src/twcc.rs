@@ -100,8 +100,16 @@ impl Recorder {
 #[derive(Debug, Default)]
 pub(crate) struct Stamper {
     next: u64,
-    /// (departure in microseconds since the start, bytes); the last entry has number `next - 1`.
-    sent: VecDeque<(u64, u16)>,
+    /// The last entry has number `next - 1`.
+    sent: VecDeque<Departure>,
+}
+
+/// Eight bytes per packet: this is the largest thing that a busy subscriber costs.
+#[derive(Debug, Clone, Copy)]
+struct Departure {
+    /// Microseconds since the start, wrapping after 71 minutes.
+    at_us: u32,
+    bytes: u16,
 }
 
 /// What one feedback packet said about our packets.
@@ -121,10 +129,11 @@ impl Stamper {
         if self.sent.len() >= MAX_SENT {
             self.sent.pop_front();
         }
-        while self.sent.front().is_some_and(|(at, _)| at + HISTORY_US < departure_us) {
+        let at_us = departure_us as u32;
+        while self.sent.front().is_some_and(|oldest| at_us.wrapping_sub(oldest.at_us) > HISTORY_US) {
             self.sent.pop_front();
         }
-        self.sent.push_back((departure_us, len as u16));
+        self.sent.push_back(Departure { at_us, bytes: len as u16 });
         seq
     }
 
@@ -136,10 +145,10 @@ impl Stamper {
             let Some(position) = usize::try_from(age).ok().and_then(|age| self.sent.len().checked_sub(age)) else {
                 continue;
             };
-            let Some((_, len)) = self.sent.get(position) else { continue };
+            let Some(departure) = self.sent.get(position) else { continue };
             if arrival.is_some() {
                 summary.received += 1;
-                summary.received_bytes += u64::from(*len);
+                summary.received_bytes += u64::from(departure.bytes);
             } else {
                 summary.lost += 1;
             }
@@ -160,7 +169,7 @@ const MAX_GAP: u64 = 4_096;
 const MAX_STATUSES: u64 = 8_192;
 const ROOM_FOR_ANY: usize = 600;
 // Feedback is late by a round trip, a feedback interval and a stall of the client.
-const HISTORY_US: u64 = 5_000_000;
+const HISTORY_US: u32 = 5_000_000;
 const MAX_SENT: usize = 16_384;
 
 #[cfg(test)]

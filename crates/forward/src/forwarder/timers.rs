@@ -162,7 +162,7 @@ impl Forwarder {
 
     fn send_sender_report(&mut self, now: Instant, at: Index, consumer_at: Index) {
         let Some(consumer) = self.consumers.get_mut(consumer_at) else { return };
-        if consumer.report_due.is_none_or(|due| due > now) {
+        if consumer.report_due.is_none_or(|due| due > now + TOGETHER) {
             return;
         }
         // A consumer that has nothing new to report is set going again by its next packet.
@@ -204,6 +204,8 @@ impl Forwarder {
 /// Soon, so that the publisher learns its round trip before its estimate grows.
 pub(super) const FIRST_RECEIVER_REPORT: Duration = Duration::from_millis(200);
 const RECEIVER_REPORT_INTERVAL: Duration = Duration::from_millis(900);
+/// Sender reports due within this go out together: one timer and one datagram for many consumers.
+const TOGETHER: Duration = Duration::from_millis(50);
 const MAX_BLOCKS: usize = 31;
 const MAX_FEEDBACKS: u64 = 8;
 const MIN_STEP: Duration = Duration::from_millis(1);

@@ -1,6 +1,7 @@
 //! The forwarder as its clients see it, in virtual time over emulated links. One file per behaviour.
 #![allow(unreachable_pub)]
 
+mod codecs;
 mod continuity_across_mute_and_dtx;
 mod hostile;
 mod joiner_gets_picture;
