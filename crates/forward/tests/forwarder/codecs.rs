@@ -5,8 +5,11 @@ use wire::rtcp::{self, Rtcp};
 
 use crate::support::{Consume, Publish, RtpSpec, World, ms};
 
+/// Timestamp, payload and dependency descriptor of a packet.
+type Sent<'a> = (u32, &'a [u8], Option<&'a [u8]>);
+
 /// Sends frames of packets of an H.264, VP9 or AV1 track to a subscriber; gives the payloads that arrived, in sequence order.
-fn forwarded(mime_type: &'static str, packets: &[(u32, &[u8], Option<&[u8]>)], order: &[usize]) -> Vec<Vec<u8>> {
+fn forwarded(mime_type: &'static str, packets: &[Sent<'_>], order: &[usize]) -> Vec<Vec<u8>> {
     let mut world = World::new(1);
     let (alice, bob) = (world.add_client(), world.add_client());
     let what =
@@ -42,22 +45,20 @@ const SLICE: &[u8] = &[0x61, 5];
 
 #[test]
 fn h264_starts_with_its_parameter_sets() {
-    let packets: Vec<(u32, &[u8], Option<&[u8]>)> =
+    let packets: Vec<Sent<'_>> =
         vec![(1, SLICE, None), (2, SPS_PPS, None), (2, IDR_START, None), (2, IDR_END, None), (3, SLICE, None)];
     assert_eq!(forwarded("video/H264", &packets, &[0, 1, 2, 3, 4]), [SPS_PPS, IDR_START, IDR_END, SLICE]);
 }
 
 #[test]
 fn h264_waits_for_parameter_sets_that_were_overtaken() {
-    let packets: Vec<(u32, &[u8], Option<&[u8]>)> =
-        vec![(1, SLICE, None), (2, SPS_PPS, None), (2, IDR_START, None), (2, IDR_END, None)];
+    let packets: Vec<Sent<'_>> = vec![(1, SLICE, None), (2, SPS_PPS, None), (2, IDR_START, None), (2, IDR_END, None)];
     assert_eq!(forwarded("video/H264", &packets, &[0, 2, 3, 1]), [SPS_PPS, IDR_START, IDR_END]);
 }
 
 #[test]
 fn h264_without_parameter_sets_starts_with_the_idr_frame() {
-    let packets: Vec<(u32, &[u8], Option<&[u8]>)> =
-        vec![(1, SLICE, None), (2, IDR_START, None), (2, IDR_END, None), (3, SLICE, None)];
+    let packets: Vec<Sent<'_>> = vec![(1, SLICE, None), (2, IDR_START, None), (2, IDR_END, None), (3, SLICE, None)];
     assert_eq!(forwarded("video/H264", &packets, &[0, 1, 2, 3]), [IDR_START, IDR_END, SLICE]);
 }
 
@@ -67,8 +68,7 @@ fn vp9_starts_with_the_lowest_layer_of_a_key_picture() {
     const DELTA: &[u8] = &[0xEC, 1, 0x00, 1, 7];
     const KEY: &[u8] = &[0xAC, 2, 0x00, 2, 7];
     const KEY_UPPER: &[u8] = &[0xAC, 2, 0x03, 2, 7];
-    let packets: Vec<(u32, &[u8], Option<&[u8]>)> =
-        vec![(1, DELTA, None), (2, KEY, None), (2, KEY_UPPER, None), (3, DELTA, None)];
+    let packets: Vec<Sent<'_>> = vec![(1, DELTA, None), (2, KEY, None), (2, KEY_UPPER, None), (3, DELTA, None)];
     assert_eq!(forwarded("video/VP9", &packets, &[0, 1, 2, 3]), [KEY, KEY_UPPER, DELTA]);
 }
 
