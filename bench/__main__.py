@@ -54,7 +54,11 @@ def _numbers(text: str) -> list[int]:
 
 def _machine() -> dict[str, str]:
     model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         platform.processor(),
     )
     return {"cpu": model, "kernel": platform.release(), "python": platform.python_version()}

@@ -35,7 +35,7 @@ def measure() -> OfferCost:
     samples = []
     for _ in range(ROUNDS):
         started = time.process_time()
-        Answerer(local).answer(text, (), lambda cid: None)
+        Answerer(local).answer(text, (), lambda _cid: None)
         samples.append((time.process_time() - started) * 1e3)
     return OfferCost(
         sections=text.count("\nm="), bytes=len(text), median_ms=statistics.median(samples), max_ms=max(samples)
@@ -51,5 +51,7 @@ def report(cost: OfferCost) -> str:
 
 def gate(cost: OfferCost) -> str | None:
     if cost["median_ms"] > GATE_MS:
-        return f"answering a {cost['sections']}-section offer takes {cost['median_ms']:.1f} ms, the gate is {GATE_MS} ms"
+        return (
+            f"answering a {cost['sections']}-section offer takes {cost['median_ms']:.1f} ms, the gate is {GATE_MS} ms"
+        )
     return None

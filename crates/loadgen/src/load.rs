@@ -78,8 +78,11 @@ impl Load {
             socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
             poll.registry().register(&mut socket, Token(index), Interest::READABLE)?;
             let path = Path { local: socket.local_addr()?, remote };
-            let config =
-                ClientConfig { certificate: ClientCertificate::Ecdsa, data: false, ..ClientConfig::new(path, index as u64 + 1) };
+            let config = ClientConfig {
+                certificate: ClientCertificate::Ecdsa,
+                data: false,
+                ..ClientConfig::new(path, index as u64 + 1)
+            };
             clients.push(Client { socket, transport: ClientTransport::new(now, config) });
         }
         Ok(Self {

@@ -17,7 +17,14 @@ impl Stream {
     }
 
     /// Writes one frame of `count` encrypted packets of `size` bytes each, one behind the other.
-    pub(crate) fn write_frame(&mut self, out: &mut Vec<u8>, srtp: &mut SrtpOutbound, count: usize, size: usize, key: bool) {
+    pub(crate) fn write_frame(
+        &mut self,
+        out: &mut Vec<u8>,
+        srtp: &mut SrtpOutbound,
+        count: usize,
+        size: usize,
+        key: bool,
+    ) {
         out.clear();
         self.picture = (self.picture + 1) & 0x7fff;
         self.timestamp = self.timestamp.wrapping_add(3_000);
