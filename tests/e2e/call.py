@@ -101,7 +101,7 @@ async def flows(participants: list[Participant], seconds: float) -> list[Flow]:
                     receiver,
                     new["mimeType"],
                     new["height"],
-                    sent[1] - sent[0],
+                    round(sent[1] - sent[0]),
                     new["framesDecoded"] - old["framesDecoded"],
                     new["packetsLost"],
                     new["freezeCount"] - old["freezeCount"],

@@ -5,8 +5,8 @@ export interface Outbound {
   rid: string;
   width: number;
   height: number;
+  /** Pictures. libwebrtc counts every spatial layer of an SVC stream as a frame of its own; here they are one. */
   framesSent: number;
-  framesEncoded: number;
   packetsSent: number;
   mimeType: string;
   limitation: string;
@@ -44,8 +44,7 @@ export function outboundOf(report: RTCStatsReport): Outbound[] {
     rid: entry.rid ?? "",
     width: entry.frameWidth ?? 0,
     height: entry.frameHeight ?? 0,
-    framesSent: entry.framesSent ?? 0,
-    framesEncoded: entry.framesEncoded ?? 0,
+    framesSent: (entry.framesSent ?? 0) / spatialLayers(entry.scalabilityMode),
     packetsSent: entry.packetsSent ?? 0,
     mimeType: mimeType(report, entry),
     limitation: entry.qualityLimitationReason ?? "",
@@ -77,6 +76,11 @@ export function transportsOf(report: RTCStatsReport): Transport[] {
     tlsVersion: entry.tlsVersion ?? "",
     dtlsState: entry.dtlsState ?? "",
   }));
+}
+
+/** Of "L2T3_KEY" it is 2. */
+function spatialLayers(mode: string | undefined): number {
+  return Number(/^L(\d)/.exec(mode ?? "")?.[1] ?? 1);
 }
 
 function entries(report: RTCStatsReport, type: string): Entry[] {

@@ -70,8 +70,7 @@ export class Controls {
   /** A single letter outside of a text field presses the control. */
   handleKey(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented) return;
-    const target = event.target as HTMLElement | null;
-    if (target?.closest("input, textarea, select, dialog")) return;
+    if (event.target instanceof Element && event.target.closest("input, textarea, select, dialog")) return;
     const name = (Object.keys(LOOKS) as ControlName[]).find((each) => LOOKS[each].key === event.key.toLowerCase());
     if (name && !this.buttons.get(name)?.disabled) this.press(name);
   }
