@@ -124,7 +124,7 @@ async def _numbers(page: Page) -> None:
     await page.until(
         f"/\\d+.\\d+ · \\d+ fps/.test({readout}) && {readout}.includes('VP8')", "size, rate and codec of bob"
     )
-    await page.until(f"/(low|medium|high) layer/.test({readout})", "the layer of bob's video")
+    await page.until(f"/layer 2 of 2/.test({readout})", "the layer of bob's video")
     await page.screenshot("meet-numbers")
 
 

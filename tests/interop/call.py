@@ -26,6 +26,7 @@ class Share:
     encoded: int
     decoded: int
     packets_lost: int
+    frames_dropped: int
     height: int
 
     @property
@@ -45,11 +46,11 @@ async def call(
         yield ada, bob
 
 
-async def publish_everything(*clients: Client) -> dict[str, rtc.LocalVideoTrack]:
+async def publish_everything(*clients: Client, fps: int = 20) -> dict[str, rtc.LocalVideoTrack]:
     """Simulcast video and the tone from each; returns the video tracks by identity."""
     videos = {}
     for client in clients:
-        videos[client.identity] = await client.publish_video()
+        videos[client.identity] = await client.publish_video(fps=fps)
         await client.publish_tone()
     return videos
 
@@ -72,24 +73,24 @@ async def frames_arrive(
     await eventually(best_everywhere, "the best encoding is decoded at both sides", 20)
     await asyncio.sleep(1)
 
-    async def measure() -> list[tuple[int, int, int, int]]:
+    async def measure() -> list[tuple[int, int, int, int, int]]:
         return list(await asyncio.gather(*(_counts(videos[s.identity], tracks[r.identity]) for s, r in directions)))
 
     before = await measure()
     await asyncio.sleep(seconds)
     after = await measure()
     return [
-        Share(sender.identity, a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3])
+        Share(sender.identity, a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3], a[4])
         for (sender, _), b, a in zip(directions, before, after, strict=True)
     ]
 
 
-async def _counts(video: rtc.LocalVideoTrack, arriving: rtc.Track) -> tuple[int, int, int, int]:
-    """(frames encoded on the encoding that arrives, frames decoded, packets lost, height)"""
+async def _counts(video: rtc.LocalVideoTrack, arriving: rtc.Track) -> tuple[int, int, int, int, int]:
+    """(frames encoded on the encoding that arrives, frames decoded, packets lost, frames dropped, height)"""
     sent, got = await asyncio.gather(sent_encodings(video), decoded_video(arriving))
     encoded = [each.frames_encoded for each in sent.values() if each.height == got.height]
     assert len(encoded) == 1, f"{got.height} lines arrive; sent are {sent}"
-    return encoded[0], got.frames_decoded, got.packets_lost, got.height
+    return encoded[0], got.frames_decoded, got.packets_lost, got.frames_dropped, got.height
 
 
 async def tone_is_heard(listener: Client, sender: Client) -> None:

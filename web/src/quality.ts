@@ -1,6 +1,6 @@
 // The read-out on each tile: size, frame rate, bit rate, codec and layer, from getStats once a second.
 
-import { type LocalVideoTrack, type Participant, type RemoteVideoTrack, Track, VideoQuality } from "livekit-client";
+import { type LocalVideoTrack, type Participant, type RemoteVideoTrack, Track } from "livekit-client";
 import type { Tile } from "./tile";
 
 interface Sample {
@@ -8,12 +8,6 @@ interface Sample {
   bytes: number;
   frames: number;
 }
-
-const LAYERS: Record<number, string> = {
-  [VideoQuality.LOW]: "low",
-  [VideoQuality.MEDIUM]: "medium",
-  [VideoQuality.HIGH]: "high",
-};
 
 export class QualityReadout {
   private readonly before = new Map<string, Sample>();
@@ -37,6 +31,7 @@ export class QualityReadout {
     const report = await track.getRTCStatsReport();
     const lines = layers.map((layer) => {
       const rate = this.rate(`${track.mediaStreamID}/${layer.rid}`, layer.timestamp, layer.bytesSent ?? 0, layer.framesSent ?? 0);
+      if (!rate) return `${layer.rid || "video"}: …`;
       if (!rate.fps || !layer.frameWidth) return `${layer.rid || "video"}: paused`;
       return `${layer.rid || "video"}: ${layer.frameWidth}×${layer.frameHeight} · ${rate.fps} fps · ${kbps(rate.bps)}`;
     });
@@ -50,16 +45,17 @@ export class QualityReadout {
     const rate = this.rate(track.mediaStreamID, stats.timestamp, stats.bytesReceived ?? 0, stats.framesDecoded ?? 0);
     const layer = layerName(participant, track.source, stats.frameHeight);
     return [
-      `${stats.frameWidth}×${stats.frameHeight} · ${rate.fps} fps · ${kbps(rate.bps)}`,
-      `${codecName(report, "inbound-rtp")}${layer ? ` · ${layer} layer` : ""} · ${stats.packetsLost ?? 0} lost`,
+      `${stats.frameWidth}×${stats.frameHeight} · ${rate ? `${rate.fps} fps · ${kbps(rate.bps)}` : "…"}`,
+      `${codecName(report, "inbound-rtp")}${layer ? ` · ${layer}` : ""} · ${stats.packetsLost ?? 0} lost`,
     ].join("\n");
   }
 
-  private rate(key: string, at: number, bytes: number, frames: number): { bps: number; fps: number } {
+  /** Since the last reading; undefined at the first one. */
+  private rate(key: string, at: number, bytes: number, frames: number): { bps: number; fps: number } | undefined {
     const last = this.before.get(key);
     this.before.set(key, { at, bytes, frames });
     const seconds = last ? (at - last.at) / 1000 : 0;
-    if (!last || seconds <= 0) return { bps: 0, fps: 0 };
+    if (!last || seconds <= 0) return undefined;
     return {
       bps: Math.max(0, ((bytes - last.bytes) * 8) / seconds),
       fps: Math.max(0, Math.round((frames - last.frames) / seconds)),
@@ -67,12 +63,13 @@ export class QualityReadout {
   }
 }
 
-/** The announced simulcast layer whose height is nearest to what arrives. */
+/** "layer 2 of 3": the announced simulcast layer whose height is nearest to what arrives, counted from the lowest. */
 function layerName(participant: Participant, source: Track.Source, height: number): string {
-  const layers = participant.getTrackPublication(source)?.trackInfo?.layers ?? [];
-  if (layers.length < 2) return "";
-  const nearest = layers.reduce((a, b) => (Math.abs(b.height - height) < Math.abs(a.height - height) ? b : a));
-  return LAYERS[nearest.quality] ?? "";
+  const heights = (participant.getTrackPublication(source)?.trackInfo?.layers ?? []).map((layer) => layer.height);
+  if (heights.length < 2) return "";
+  heights.sort((a, b) => a - b);
+  const distances = heights.map((each) => Math.abs(each - height));
+  return `layer ${distances.indexOf(Math.min(...distances)) + 1} of ${heights.length}`;
 }
 
 function codecName(report: RTCStatsReport | undefined, type: "inbound-rtp" | "outbound-rtp"): string {
