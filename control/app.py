@@ -9,7 +9,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Protocol
 
 from aiohttp import web
@@ -17,15 +16,12 @@ from aiohttp.typedefs import Handler
 
 from control import metrics as metric_names
 from control.errors import ControlError, http_status
+from control.http import CORS, problem
 from control.metrics import Metrics
 from sfu.errors import MediaError
 
 _log = logging.getLogger(__name__)
 
-#: A v1 join carries its offer in the request line: 1 MiB, what LiveKit's server takes.
-MAX_LINE_BYTES = 1 << 20
-#: Longest header: an access token with 64 KiB of attributes, and room to spare.
-MAX_FIELD_BYTES = 256 * 1024
 #: Longest request body.
 MAX_BODY_BYTES = 1 << 20
 
@@ -57,12 +53,6 @@ def add_admin_routes(app: web.Application, metrics: Metrics, health: Health) -> 
     app.router.add_get("/livez", _probe(health.why_not_alive))
     app.router.add_get("/readyz", _probe(health.why_not_ready))
     app.router.add_get("/metrics", scrape.answer)
-
-
-def problem(status: int, code: str, detail: str) -> web.Response:
-    """One refused request."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": code, "detail": detail}
-    return web.json_response(body, status=status, content_type="application/problem+json")
 
 
 def _app(metrics: Metrics) -> web.Application:
@@ -129,7 +119,7 @@ class _Frame:
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Runs before the head of any response is sent, also of a WebSocket upgrade."""
         request[_PREPARED] = True
-        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers.update(CORS)
         response.headers["Server"] = "beep-media"
         started = request.get(_STARTED)
         if started is not None:

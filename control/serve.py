@@ -22,9 +22,10 @@ from typing import Protocol
 from aiohttp import web
 
 from control import addresses, page, tls
-from control.app import MAX_FIELD_BYTES, MAX_LINE_BYTES, add_admin_routes, admin_app, public_app
+from control.app import add_admin_routes, admin_app, public_app
 from control.config import DEV_KEYS, Config, Listen
 from control.errors import ControlError
+from control.http import Runner
 from control.metrics import Inventory, Metrics
 from control.tokens import Grants, mint
 from control.version import VERSION
@@ -76,7 +77,7 @@ class Node:
         self._engine_factory = engine_factory
         self._signal_factory = signal_factory
         self._metrics = Metrics(VERSION)
-        self._runners: list[web.AppRunner] = []
+        self._runners: list[Runner] = []
         self._stop = asyncio.Event()
         self._failure: str | None = None
         self._draining = False
@@ -198,14 +199,7 @@ class Node:
         return None
 
     async def _serve(self, app: web.Application, listen: Listen, context: ssl.SSLContext | None, setting: str) -> int:
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            max_line_size=MAX_LINE_BYTES,
-            max_field_size=MAX_FIELD_BYTES,
-            shutdown_timeout=_HTTP_SHUTDOWN_S,
-        )
+        runner = Runner(app, shutdown_timeout=_HTTP_SHUTDOWN_S)
         await runner.setup()
         self._runners.append(runner)
         try:

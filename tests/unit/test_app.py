@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,8 +15,9 @@ import pytest
 from aiohttp import web
 
 from control import page
-from control.app import MAX_FIELD_BYTES, MAX_LINE_BYTES, add_admin_routes, public_app
+from control.app import add_admin_routes, public_app
 from control.errors import STATUS, HttpError, TokenError
+from control.http import Runner
 from control.metrics import Metrics
 from sfu.errors import RoomFull
 
@@ -52,7 +55,7 @@ class Server:
         for name, handler in HANDLERS.items():
             app.router.add_get(f"/{name}", handler)
         app.router.add_post("/body", body)
-        runner = web.AppRunner(app, max_line_size=MAX_LINE_BYTES, max_field_size=MAX_FIELD_BYTES, access_log=None)
+        runner = Runner(app, shutdown_timeout=1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
@@ -164,14 +167,49 @@ async def test_an_error_after_the_upgrade_ends_the_socket_and_nothing_else(serve
     assert (await server.get("/")).status == 200
 
 
-async def test_garbage_instead_of_http_gets_400_and_nothing_else(server: Server) -> None:
+async def _raw(server: Server, request: bytes) -> bytes:
     port = int(server.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
+    writer.write(request)
     answer = await reader.read()
     writer.close()
-    assert b" 400 " in answer.splitlines()[0]
+    return answer
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x16\x03\x01 this is not HTTP\r\n\r\n",
+        b"GET /rtc/validate HTTP/1.1\r\nHost: a\r\nHost: b\r\nno colon\r\n\r\n",
+        b"GET /rtc/validate?access_token=" + b"a" * (1 << 20) + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /rtc HTTP/1.1\r\nAuthorization: Bearer " + b"a" * (256 << 10) + b"\r\n\r\n",
+    ],
+    ids=["not HTTP", "bad header", "line too long", "header too long"],
+)
+async def test_what_cannot_be_parsed_is_a_problem_that_pages_can_read(
+    server: Server, request_bytes: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    head, _, body = (await _raw(server, request_bytes)).partition(b"\r\n\r\n")
+    assert b" 400 " in head.splitlines()[0]
+    assert b"Access-Control-Allow-Origin: *" in head
+    assert json.loads(body)["code"] == "bad_request"
     assert (await server.get("/")).status == 200
+    (line,) = [record for record in caplog.records if record.name.startswith(("control", "aiohttp"))]
+    assert line.levelno == logging.INFO
+    assert hasattr(line, "reason")
+
+
+@pytest.mark.parametrize("path", ["//", "//livez", "///livez", "//rtc/v1?join_request=a"])
+async def test_leading_slashes_collapse(server: Server, path: str) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    request += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+    port = int(server.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{request}\r\n".encode())
+    status = await reader.readline()
+    writer.close()
+    assert (b" 101 " if "rtc" in path else b" 200 ") in status
 
 
 async def test_probes_say_why_not(server: Server) -> None:

@@ -14,7 +14,8 @@ import aiohttp
 from aiohttp import web
 from livekit.protocol import models, rtc
 
-from control.app import MAX_FIELD_BYTES, MAX_LINE_BYTES, public_app
+from control.app import public_app
+from control.http import Runner
 from control.metrics import Metrics
 from control.serve import SignalParts
 from control.signal.server import SignalServer
@@ -52,7 +53,7 @@ class Call:
         self.url = ""
         self.server: SignalServer
         self.facade: EngineFacade
-        self._runner: web.AppRunner
+        self._runner: Runner
         self._virtual = 0.0
         self.faults = Faults()
 
@@ -65,9 +66,7 @@ class Call:
         self.server._tick.cancel()
         app = public_app(parts.metrics)
         self.server.add_routes(app)
-        self._runner = web.AppRunner(
-            app, access_log=None, max_line_size=MAX_LINE_BYTES, max_field_size=MAX_FIELD_BYTES, shutdown_timeout=0.1
-        )
+        self._runner = Runner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
