@@ -159,8 +159,6 @@ class Room:
 
     def handle_published(self, publication: Publication) -> None:
         """A track can be had now; `handle_changed` told everybody before."""
-        if publication.owner.permission.hidden:
-            return
         for participant in self.others(publication.owner):
             participant.subscriptions.handle_published(publication)
 

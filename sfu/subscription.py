@@ -138,8 +138,10 @@ class Subscriptions:
         self._by_track: dict[TrackSid, Subscription] = {}
 
     def handle_published(self, publication: Publication) -> None:
-        """A track is there to be had."""
+        """A track is there to be had, unless its owner is hidden."""
         if publication.owner is self._subscriber or publication.sid in self._by_track:
+            return
+        if publication.owner.permission.hidden:
             return
         if len(self._by_track) >= limits.MAX_SUBSCRIPTIONS:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from livekit.protocol import models
+from livekit.protocol import models, rtc
 
 from sfu import seam
 from tests.unit.signal.harness import Call
@@ -86,6 +86,17 @@ async def test_a_hidden_participant_is_seen_by_nobody_but_sees_all(call: Call) -
     assert all(info.identity != "ghost" for m in alice.received("update") for info in m.update.participants)
     late = await call.join("late")
     assert [info.identity for info in late.joined.other_participants] == ["alice"]
+
+
+async def test_the_tracks_of_a_hidden_participant_reach_nobody_whenever_they_join(call: Call) -> None:
+    early = await call.join("early")
+    ghost = await call.join("ghost", grants={"hidden": True})
+    track = await ghost.publish("audio", "mic")
+    late = await call.join("late")
+    await late.send(subscription=rtc.UpdateSubscription(track_sids=[track.sid], subscribe=True))
+    for client in (early, late):
+        await client.settle()
+        assert call.consumers_of(client) == []
 
 
 async def test_the_older_session_of_an_identity_is_told_and_its_socket_closed(call: Call) -> None:
