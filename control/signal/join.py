@@ -68,11 +68,13 @@ def room_name(claims: Claims) -> RoomName:
 def permission(claims: Claims) -> Permission:
     """The token's grants as the room layer knows them."""
     grants = claims.video
+    sources = sources_from_names(grants.can_publish_sources or ())
     return Permission(
-        can_publish=grants.can_publish is not False,
+        # A list of sources that we know none of allows none, and not all.
+        can_publish=grants.may_publish and (bool(sources) or not grants.can_publish_sources),
         can_subscribe=grants.may_subscribe,
         can_publish_data=grants.may_publish_data,
-        can_publish_sources=sources_from_names(grants.can_publish_sources or ()),
+        can_publish_sources=sources,
         can_update_metadata=bool(grants.can_update_own_metadata),
         hidden=bool(grants.hidden),
         recorder=bool(grants.recorder),

@@ -211,7 +211,7 @@ class SignalServer:
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
             enabled_publish_codecs=enabled_codecs(),
-            fast_publish=participant.permission.may_publish_any,
+            fast_publish=participant.permission.can_publish,
         )
 
     def _reconnect_response(self, participant: Participant) -> rtc.ReconnectResponse:

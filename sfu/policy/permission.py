@@ -17,7 +17,7 @@ class Permission:
     can_publish: bool = True
     can_subscribe: bool = True
     can_publish_data: bool = True
-    #: `TrackSource` numbers; empty allows every source. When set it supersedes `can_publish`.
+    #: `TrackSource` numbers that narrow `can_publish`; empty allows every source.
     can_publish_sources: frozenset[int] = frozenset()
     can_update_metadata: bool = False
     hidden: bool = False
@@ -26,17 +26,11 @@ class Permission:
     can_subscribe_metrics: bool = False
 
     def may_publish(self, source: int) -> bool:
-        if self.can_publish_sources:
-            return source in self.can_publish_sources
-        return self.can_publish
-
-    @property
-    def may_publish_any(self) -> bool:
-        return self.can_publish or bool(self.can_publish_sources)
+        return self.can_publish and (not self.can_publish_sources or source in self.can_publish_sources)
 
     def to_proto(self) -> models.ParticipantPermission:
         return models.ParticipantPermission(
-            can_publish=self.may_publish_any,
+            can_publish=self.can_publish,
             can_subscribe=self.can_subscribe,
             can_publish_data=self.can_publish_data,
             can_publish_sources=[source_name(source).upper() for source in sorted(self.can_publish_sources)],

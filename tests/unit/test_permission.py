@@ -17,10 +17,10 @@ CAMERA, MICROPHONE = models.TrackSource.CAMERA, models.TrackSource.MICROPHONE
         (Permission(), True, True),
         (Permission(can_publish=False), False, False),
         (Permission(can_publish_sources=frozenset({int(CAMERA)})), True, False),
-        (Permission(can_publish=False, can_publish_sources=frozenset({int(CAMERA)})), True, False),
+        (Permission(can_publish=False, can_publish_sources=frozenset({int(CAMERA)})), False, False),
     ],
 )
-def test_sources_supersede_can_publish(permission: Permission, camera: bool, microphone: bool) -> None:
+def test_sources_narrow_can_publish(permission: Permission, camera: bool, microphone: bool) -> None:
     assert permission.may_publish(CAMERA) is camera
     assert permission.may_publish(MICROPHONE) is microphone
 

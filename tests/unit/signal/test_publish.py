@@ -228,7 +228,9 @@ async def test_at_most_twenty_tracks_wait_for_media(call: Call) -> None:
         ({"can_publish": False}, "MICROPHONE", False),
         ({"can_publish_sources": ("microphone",)}, "MICROPHONE", True),
         ({"can_publish_sources": ("camera",)}, "MICROPHONE", False),
-        ({"can_publish": False, "can_publish_sources": ("screen_share_audio",)}, "SCREEN_SHARE_AUDIO", True),
+        ({"can_publish_sources": ("screen_share_audio",)}, "SCREEN_SHARE_AUDIO", True),
+        ({"can_publish": False, "can_publish_sources": ("screen_share_audio",)}, "SCREEN_SHARE_AUDIO", False),
+        ({"can_publish_sources": ("a_source_of_the_future",)}, "MICROPHONE", False),
     ],
 )
 async def test_the_token_decides_which_sources_may_be_published(
