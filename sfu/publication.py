@@ -11,7 +11,7 @@ from sfu.engine import EngineFacade
 from sfu.ids import TrackSid
 from sfu.negotiation import InboundTrack
 from sfu.policy import quality
-from sfu.policy.quality import WantedQuality
+from sfu.policy.quality import Demand, WantedQuality
 
 if TYPE_CHECKING:
     from sfu.participant import Participant
@@ -37,6 +37,7 @@ class Publication:
         self.info = describe_media(info, cid, inbound)
         self.forced_mute = False
         self.subscriptions: set[Subscription] = set()
+        self._demand: Demand[Subscription] = Demand()
         self.qualities = quality.encoding_qualities([encoding.rid for encoding in inbound.encodings])
         self._engine = engine
         self._wanted = WantedQuality()
@@ -60,7 +61,7 @@ class Publication:
             )
         )
         # Nobody subscribes yet: unless somebody does, the owner may soon stop sending.
-        self.handle_demand()
+        self._tell_demand()
 
     # ------------------------------------------------------------------------------------------------- handle_*
 
@@ -80,12 +81,11 @@ class Publication:
                 subscription.reconfigure()
         return changed
 
-    def handle_demand(self) -> None:
-        """Something about the subscriptions changed: tells the owner which qualities to send."""
-        if self.inbound.kind == "video" and not self._closed:
-            wants = [subscription.wanted_quality() for subscription in self.subscriptions]
-            wants = [want for want in wants if want != quality.OFF]
-            self._announce(self._wanted.handle_wanted(max(wants, default=quality.OFF)))
+    def handle_demand(self, subscription: Subscription) -> None:
+        """This subscription came, went or wants another quality: tells the owner which qualities to send."""
+        attached = subscription in self.subscriptions
+        self._demand.set(subscription, subscription.wanted_quality() if attached else quality.OFF)
+        self._tell_demand()
 
     def handle_subscribed(self) -> None:
         """The first subscriber receives: the owner is told once."""
@@ -107,6 +107,10 @@ class Publication:
 
     def encoding_for(self, wanted: int) -> int:
         return quality.encoding_for(wanted, self.qualities)
+
+    def _tell_demand(self) -> None:
+        if self.inbound.kind == "video" and not self._closed:
+            self._announce(self._wanted.handle_wanted(self._demand.highest()))
 
     def _announce(self, highest: int | None) -> None:
         if highest is None:

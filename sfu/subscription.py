@@ -44,7 +44,7 @@ class Subscription:
         if should and self not in self.publication.subscriptions:
             self.publication.subscriptions.add(self)
             self.subscriber.connection.attach(self)
-            self.publication.handle_demand()
+            self.publication.handle_demand(self)
         elif not should:
             self.detach()
 
@@ -52,7 +52,7 @@ class Subscription:
         self.setting = setting
         self.reconfigure()
         if self in self.publication.subscriptions:
-            self.publication.handle_demand()
+            self.publication.handle_demand(self)
 
     def handle_started(self) -> None:
         self.publication.handle_subscribed()
@@ -60,7 +60,7 @@ class Subscription:
     def handle_unsupported(self) -> None:
         self._unsupported = True
         self.publication.subscriptions.discard(self)
-        self.publication.handle_demand()
+        self.publication.handle_demand(self)
         self.subscriber.send(
             rtc.SignalResponse(
                 subscription_response=rtc.SubscriptionResponse(track_sid=self.track_sid, err="SE_CODEC_UNSUPPORTED")
@@ -74,7 +74,7 @@ class Subscription:
         if self in self.publication.subscriptions:
             self.publication.subscriptions.discard(self)
             self.subscriber.connection.detach(self.track_sid)
-            self.publication.handle_demand()
+            self.publication.handle_demand(self)
 
     def close(self) -> None:
         """The publication or the subscriber is gone."""

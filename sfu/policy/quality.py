@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from livekit.protocol import models
 
 from sfu.policy.patience import Patience
+
+Key = TypeVar("Key", bound=Hashable)
 
 LOW, MEDIUM, HIGH, OFF = 0, 1, 2, 3
 
@@ -28,13 +32,13 @@ def wanted_quality(setting: TrackSetting, layers: Sequence[models.VideoLayer]) -
     if setting.disabled or setting.quality == OFF:
         return OFF
     if not (setting.width and setting.height) or not layers:
-        return min(setting.quality, HIGH)
+        return _known(setting.quality)
     by_size = sorted(layers, key=lambda layer: layer.width * layer.height)
     for layer in by_size:
         # Adaptive-stream clients round their element's size; a layer a few pixels short is what they mean.
         if layer.width >= setting.width * _TOLERANCE and layer.height >= setting.height * _TOLERANCE:
-            return int(layer.quality)
-    return int(by_size[-1].quality)
+            return _known(layer.quality)
+    return _known(by_size[-1].quality)
 
 
 def encoding_qualities(rids: Sequence[str | None]) -> tuple[int, ...]:
@@ -50,6 +54,27 @@ def encoding_qualities(rids: Sequence[str | None]) -> tuple[int, ...]:
 def encoding_for(quality: int, qualities: Sequence[int]) -> int:
     """The index of the best encoding at or below `quality`, else the lowest."""
     return max((index for index, own in enumerate(qualities) if own <= quality), default=0)
+
+
+class Demand(Generic[Key]):
+    """The highest quality that anyone wants, kept as they change: a room of a thousand is not asked anew each time."""
+
+    def __init__(self) -> None:
+        self._wants: dict[Key, int] = {}
+        self._count: Counter[int] = Counter()
+
+    def set(self, key: Key, quality: int) -> None:
+        """OFF takes `key` out."""
+        previous = self._wants.pop(key, OFF)
+        if previous != OFF:
+            self._count[previous] -= 1
+        if quality != OFF:
+            self._wants[key] = quality
+            self._count[quality] += 1
+
+    def highest(self) -> int:
+        """OFF when nobody wants any."""
+        return max((quality for quality, number in self._count.items() if number), default=OFF)
 
 
 class WantedQuality:
@@ -80,6 +105,11 @@ class WantedQuality:
     def _announce(self, quality: int) -> int:
         self.announced = quality
         return quality
+
+
+def _known(quality: int) -> int:
+    """Open enums carry any number."""
+    return min(max(quality, LOW), HIGH)
 
 
 def _rank(quality: int) -> int:

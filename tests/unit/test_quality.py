@@ -10,6 +10,7 @@ from sfu.policy.quality import (
     LOW,
     MEDIUM,
     OFF,
+    Demand,
     TrackSetting,
     WantedQuality,
     encoding_for,
@@ -66,6 +67,24 @@ def test_dimensions_without_known_layers_fall_back_to_the_quality() -> None:
 )
 def test_a_quality_means_an_encoding_by_the_name_of_its_rid(rids: list[str | None], wanted: int, index: int) -> None:
     assert encoding_for(wanted, encoding_qualities(rids)) == index
+
+
+def test_the_highest_wish_counts_until_it_is_taken_back() -> None:
+    demand = Demand[str]()
+    assert demand.highest() == OFF
+    demand.set("a", LOW)
+    demand.set("b", HIGH)
+    demand.set("c", HIGH)
+    assert demand.highest() == HIGH
+    demand.set("b", OFF)
+    assert demand.highest() == HIGH
+    demand.set("c", MEDIUM)
+    assert demand.highest() == MEDIUM
+    demand.set("c", OFF)
+    demand.set("c", OFF)
+    assert demand.highest() == LOW
+    demand.set("a", OFF)
+    assert demand.highest() == OFF
 
 
 def test_less_is_announced_late_and_more_at_once() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from livekit.protocol import models, rtc
 
+from sfu.subscription import Subscription
 from tests.unit.signal.harness import Call
 
 SE = models.SubscriptionError
@@ -199,6 +201,30 @@ async def test_dynacast_raises_at_once_and_lowers_after_five_seconds(call: Call)
     await bob.close()
     call.tick(6)
     assert enabled(await alice.expect("subscribed_quality_update")) == [False, False, False]
+
+
+async def test_a_publish_in_a_full_room_asks_every_subscriber_a_constant_number_of_times(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    ask = Subscription.wanted_quality
+
+    def counting(self: Subscription) -> int:
+        nonlocal asked
+        asked += 1
+        return ask(self)
+
+    monkeypatch.setattr(Subscription, "wanted_quality", counting)
+    for number in range(20):
+        await call.join(f"bob{number}")
+    alice = await call.join("alice")
+    await alice.publish("video", "cam", rids=("q", "h", "f"))
+    for client in call.clients:
+        await client.settle()
+        await client.settle()
+    assert all(call.consumers_of(client) for client in call.clients[:20])
+    # Once for the publisher's layers, once for the consumer's settings.
+    assert asked <= 20 * 3
 
 
 async def test_a_publisher_restricts_and_allows_subscribers(call: Call) -> None:
