@@ -131,7 +131,8 @@ class Room:
             del self.participants[participant.identity]
         self.data.handle_left(participant)
         self.speakers.forget(participant)
-        if not participant.permission.hidden:
+        # Where all have to go, each is told so, and not about every other as well.
+        if not participant.permission.hidden and not self.closed:
             self.broadcast(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[final])))
         self._stale.arm()
         if not self.participants:

@@ -109,6 +109,9 @@ async def test_shutdown_tells_everyone_to_come_back(call: Call) -> None:
         leave = (await client.expect("leave")).leave
         assert (leave.reason, leave.action) == (REASON.SERVER_SHUTDOWN, ACTION.RECONNECT)
         await client.closed.wait()
+        # A message to each about each other one would be a million in a room of a thousand.
+        people = [info for message in client.received("update") for info in message.update.participants]
+        assert not [info for info in people if info.state == info.State.DISCONNECTED]
 
 
 async def test_text_frames_are_protojson_both_ways(call: Call) -> None:
