@@ -26,6 +26,9 @@ class Loop(Protocol):
 class TransportListener(Protocol):
     def handle_connected(self) -> None: ...
     def handle_closed(self, reason: str) -> None: ...
+    def handle_refused(self, reason: str) -> None:
+        """The engine cannot do what this transport needs to connect at all."""
+
     def handle_data(self, label: str, payload: bytes) -> None: ...
     def handle_data_overflow(self) -> None: ...
     def handle_data_low(self) -> None: ...
@@ -33,6 +36,8 @@ class TransportListener(Protocol):
 
 class ProducerListener(Protocol):
     def handle_level(self, level: int) -> None: ...
+    def handle_refused(self, reason: str) -> None:
+        """The engine does not carry this producer."""
 
 
 class EngineFacade:
@@ -123,14 +128,13 @@ class EngineFacade:
     # --------------------------------------------------------------------------------------------------- events
 
     def handle_events(self) -> None:
-        """Drains the engine; called by the loop when events wait."""
-        while events := self.engine.drain():
-            for event in events:
-                self.events += 1
-                try:
-                    self._dispatch(event)
-                except Exception:  # noqa: BLE001 (one listener's bug must not stop the others)
-                    _log.exception("an engine event could not be handled", extra={"event": type(event).__name__})
+        """Takes one portion of events; the loop calls again while more wait, and serves sockets in between."""
+        for event in self.engine.drain(MAX_EVENTS_PER_TURN):
+            self.events += 1
+            try:
+                self._dispatch(event)
+            except Exception:  # noqa: BLE001 (one listener's bug must not stop the others)
+                _log.exception("an engine event could not be handled", extra={"event": type(event).__name__})
 
     def flush(self) -> None:
         """Runs what was deferred, then submits the batch of commands."""
@@ -186,13 +190,22 @@ class EngineFacade:
                 if entry := self._transports.get(transport):
                     entry[0].handle_data_low()
             case seam.Refused(command, identifier, reason):
-                self.refused[command] = self.refused.get(command, 0) + 1
-                _log.warning("the engine refused %s for id %d: %s", command, identifier, reason)
+                self._handle_refused(command, identifier, reason)
             case seam.ShardFailed(shard, reason):
                 _log.error("shard %d failed: %s", shard, reason)
                 self.on_shard_failed(shard, reason)
             case _:  # PathChanged, EncodingSeen, EncodingLost, ConsumerLayerChanged, DataChannelOpened: nobody asks yet
                 pass
+
+    def _handle_refused(self, command: str, identifier: int, reason: str) -> None:
+        self.refused[command] = self.refused.get(command, 0) + 1
+        _log.warning("the engine refused a command", extra={"reason": f"{command}: {reason}"})
+        if reason in _ENDED:
+            return
+        if command in _VITAL and (entry := self._transports.get(seam.TransportId(identifier))):
+            entry[0].handle_refused(reason)
+        elif command == "AddProducer" and (producer := self._producers.get(seam.ProducerId(identifier))):
+            producer.handle_refused(reason)
 
     def _forget_transport(self, transport: seam.TransportId) -> bool:
         entry = self._transports.pop(transport, None)
@@ -200,3 +213,11 @@ class EngineFacade:
             return False
         self._load[entry[1]] -= 1
         return True
+
+
+# Without these a transport never connects; the rest costs one track or channel.
+_VITAL = frozenset({"OpenTransport", "SetRemote", "RestartIce"})
+# The command crossed the end of its transport, of which an event tells.
+_ENDED = frozenset({"unknown_transport", "transport_closed"})
+# Some milliseconds: what a signalling request may wait behind a flood of data.
+MAX_EVENTS_PER_TURN = 256

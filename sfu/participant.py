@@ -233,6 +233,10 @@ class Participant:
         else:
             self.leave(models.DisconnectReason.CONNECTION_TIMEOUT, rtc.LeaveRequest.Action.RECONNECT)
 
+    def handle_refused(self, reason: str) -> None:  # noqa: ARG002 (the facade has logged it)
+        """The engine cannot use what the client described, and would not after a reconnect either."""
+        self.leave(models.DisconnectReason.STATE_MISMATCH, rtc.LeaveRequest.Action.DISCONNECT)
+
     def handle_data(self, label: str, payload: bytes) -> None:
         self.room.data.handle_data(self, label, payload)
 

@@ -70,6 +70,10 @@ class Publication:
         if not self.info.muted:
             self.owner.room.speakers.handle_level(self.owner, level)
 
+    def handle_refused(self, reason: str) -> None:  # noqa: ARG002 (the facade has logged it)
+        """The engine does not carry it: better no track than one without media."""
+        self.owner.publishing.handle_refused(self)
+
     def handle_muted(self, muted: bool, *, by_server: bool = False) -> bool:
         """True when something changed. An unmute by the owner also ends the server's mute."""
         changed = self.info.muted != muted

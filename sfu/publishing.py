@@ -110,10 +110,12 @@ class Publishing:
         self._pending = {cid: info for cid, info in self._pending.items() if permission.may_publish(info.source)}
         revoked = [item for item in self.publications.values() if not permission.may_publish(item.info.source)]
         for publication in revoked:
-            self._unpublish(publication)
-            self._owner.send(
-                rtc.SignalResponse(track_unpublished=rtc.TrackUnpublishedResponse(track_sid=publication.sid))
-            )
+            self._end(publication)
+
+    def handle_refused(self, publication: Publication) -> None:
+        """The engine does not carry this track."""
+        self._end(publication)
+        self._owner.announce()
 
     def handle_timeout(self, now: float) -> None:
         for publication in self.publications.values():
@@ -229,6 +231,11 @@ class Publishing:
         for publication in list(self.publications.values()):
             if publication.inbound.mid == mid:
                 self._owner.room.handle_published(publication)
+
+    def _end(self, publication: Publication) -> None:
+        """Not by the owner's wish, so it is told."""
+        self._unpublish(publication)
+        self._owner.send(rtc.SignalResponse(track_unpublished=rtc.TrackUnpublishedResponse(track_sid=publication.sid)))
 
     def _unpublish(self, publication: Publication) -> None:
         self.publications.pop(publication.sid, None)

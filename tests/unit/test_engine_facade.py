@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
 from typing import Any
 
 from sfu import seam
-from sfu.engine import EngineFacade
+from sfu.engine import MAX_EVENTS_PER_TURN, EngineFacade
 from sfu.testing import FakeEngine
 
 
@@ -49,6 +50,9 @@ class Listener:
 
     def handle_data_low(self) -> None:
         self.heard.append(("low",))
+
+    def handle_refused(self, reason: str) -> None:
+        self.heard.append(("refused", reason))
 
     def handle_level(self, level: int) -> None:
         self.heard.append(("level", level))
@@ -157,6 +161,32 @@ def test_refusals_are_counted_and_a_dead_shard_is_reported() -> None:
     harness.emit(seam.Refused("AddConsumer", 3, "unknown producer"), seam.ShardFailed(1, "panic"))
     assert harness.facade.refused == {"AddConsumer": 1}
     assert failed == [(1, "panic")]
+
+
+def test_a_refusal_reaches_whom_it_leaves_without_media() -> None:
+    harness = Harness()
+    transport = harness.open()
+    producer = harness.facade.mint_producer(harness.listener)
+    harness.emit(
+        seam.Refused("SetRemote", transport, "bad_fingerprint"),
+        seam.Refused("AddProducer", producer, "encoding_count"),
+        seam.Refused("SetRemote", 999, "bad_fingerprint"),
+        seam.Refused("SetRemote", transport, "transport_closed"),
+        seam.Refused("OpenDataChannel", transport, "channel_taken"),
+    )
+    assert harness.listener.heard == [("refused", "bad_fingerprint"), ("refused", "encoding_count")]
+
+
+def test_a_flood_of_events_leaves_the_loop_its_turns() -> None:
+    harness = Harness()
+    transport = harness.open()
+    harness.loop.run()
+    harness.emit(*[seam.DataReceived(transport, "_lossy", b"x")] * (2 * MAX_EVENTS_PER_TURN + 1))
+    heard = [len(harness.listener.heard)]
+    while select.select([harness.engine.fileno()], [], [], 0)[0]:
+        harness.facade.handle_events()
+        heard.append(len(harness.listener.heard))
+    assert heard == [MAX_EVENTS_PER_TURN, 2 * MAX_EVENTS_PER_TURN, 2 * MAX_EVENTS_PER_TURN + 1]
 
 
 def test_load_is_counted_per_shard() -> None:

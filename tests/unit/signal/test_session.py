@@ -214,6 +214,25 @@ async def test_a_transport_that_fails_orders_a_full_reconnect(call: Call) -> Non
     await bob.expect_participant("alice", lambda info: info.state == info.State.DISCONNECTED)
 
 
+async def test_a_description_that_the_engine_refuses_ends_the_participant_at_once(call: Call) -> None:
+    alice, bob = await call.join("alice"), await call.join("bob")
+    call.engine.emit(seam.Refused("SetRemote", call.transport_of(alice), "bad_fingerprint"))
+    leave = (await alice.expect("leave")).leave
+    assert (leave.reason, leave.action) == (REASON.STATE_MISMATCH, ACTION.DISCONNECT)
+    await alice.closed.wait()
+    await bob.expect_participant("alice", lambda info: info.state == info.State.DISCONNECTED)
+
+
+async def test_a_track_that_the_engine_refuses_is_taken_back(call: Call) -> None:
+    alice, bob = await call.join("alice"), await call.join("bob")
+    track = await alice.publish("audio", "mic")
+    await bob.expect_participant("alice", lambda info: bool(info.tracks))
+    (producer,) = call.engine.producers
+    call.engine.emit(seam.Refused("AddProducer", producer, "encoding_count"))
+    assert (await alice.expect("track_unpublished")).track_unpublished.track_sid == track.sid
+    await bob.expect_participant("alice", lambda info: not info.tracks)
+
+
 async def test_a_client_that_never_connects_is_let_go(call: Call) -> None:
     call.engine.auto_connect = False
     alice = await call.join("alice")
