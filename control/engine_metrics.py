@@ -75,9 +75,16 @@ ENGINE_FAMILIES = (
     ),
     EngineFamily(
         "sfu_transports",
-        "Transports that finished DTLS (connected), and that ended by themselves (closed).",
+        "Transports that finished DTLS (connected), and that ended by themselves, by why.",
         ("event",),
-        {"transports.connected": ("connected",), "transports.closed": ("closed",)},
+        {
+            "transports.connected": ("connected",),
+            "transports.dtls_failed": ("dtls_failed",),
+            "transports.fingerprint_mismatch": ("fingerprint_mismatch",),
+            "transports.consent_expired": ("consent_expired",),
+            "transports.peer_closed": ("peer_closed",),
+            "transports.internal_error": ("internal_error",),
+        },
     ),
     EngineFamily(
         "sfu_datagrams",

@@ -30,8 +30,16 @@ counters! {
     consumers = "consumers.open";
     /// Transports that finished DTLS.
     transports_connected = "transports.connected";
-    /// Transports that ended by themselves.
-    transports_closed = "transports.closed";
+    /// Ended by themselves: the handshake failed.
+    closed_dtls_failed = "transports.dtls_failed";
+    /// Ended by themselves: another certificate than the SDP announced.
+    closed_fingerprint_mismatch = "transports.fingerprint_mismatch";
+    /// Ended by themselves: no connectivity check for too long.
+    closed_consent_expired = "transports.consent_expired";
+    /// Ended by the client.
+    closed_peer_closed = "transports.peer_closed";
+    /// Ended by themselves: a protocol library failed.
+    closed_internal_error = "transports.internal_error";
     /// Datagrams handed in.
     datagrams_in = "datagrams.in";
     /// Bytes of those.
@@ -106,6 +114,8 @@ counters! {
     drop_stun_other = "drop.stun_other";
     /// Dropped: more DTLS datagrams than a transport may queue.
     drop_session_queue_full = "drop.session_queue_full";
+    /// Dropped: DTLS without a whole record, or whose records do not verify or lead nowhere.
+    drop_dtls = "drop.dtls";
     /// Dropped: SRTP or SRTCP before the keys.
     drop_not_connected = "drop.not_connected";
     /// Dropped: RTP or RTCP that does not parse.

@@ -100,9 +100,10 @@ impl Endpoint {
 
     // ---- in
 
-    pub(crate) fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
+    /// False when it was of no use: no whole record in it, or none that verifies. (OpenSSL does not tell during a handshake.)
+    pub(crate) fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> bool {
         if self.state == State::Closed {
-            return;
+            return false;
         }
         let connected = self.state == State::Connected;
         let (mut fresh, mut repeated) = (Vec::new(), false);
@@ -113,18 +114,20 @@ impl Endpoint {
             }
         }
         // A connected client sent the last flight but one: answering a repetition would only start an endless exchange.
+        let waiting = self.outbound.len();
         if repeated && !(connected && self.role == Role::Client) {
             self.outbound.extend(self.flight.repeat(now).iter().cloned());
         }
+        let answered = self.outbound.len() > waiting;
         if fresh.is_empty() {
-            return;
+            return answered;
         }
         self.stream.get_mut().put(&fresh);
         if connected {
-            self.read();
-        } else {
-            self.handshake(now);
+            return self.read() || answered;
         }
+        self.handshake(now);
+        true
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -230,7 +233,9 @@ impl Endpoint {
         KeyingMaterial::new(profile, exported)
     }
 
-    fn read(&mut self) {
+    /// False when nothing came of it.
+    fn read(&mut self) -> bool {
+        let before = self.events.len();
         forget_errors();
         let mut buffer = [0; PACKET_MAX];
         loop {
@@ -249,6 +254,7 @@ impl Endpoint {
             }
         }
         self.send_written();
+        self.events.len() > before
     }
 
     fn send_written(&mut self) {

@@ -104,6 +104,7 @@ impl Forwarder {
             } else {
                 entry.in_background = false;
             }
+            self.counters.drop_dtls += entry.transport.take_dropped();
             self.settle(now, at);
         }
         !self.background.is_empty()
@@ -160,7 +161,7 @@ impl Forwarder {
             TransportEvent::PathForgotten(path) => self.names.forget_path(path, at),
             TransportEvent::UfragRetired(ufrag) => self.names.forget_ufrag(&ufrag, at),
             TransportEvent::Closed(reason) => {
-                self.counters.transports_closed += 1;
+                self.count_closed(reason);
                 self.events.push_back(Event::TransportClosed { transport, reason: reason.as_str() });
                 self.remove_transport(now, at);
             }

@@ -7,7 +7,7 @@ use wire::demux::{Protocol, classify};
 use super::Forwarder;
 use crate::Path;
 use crate::slab::Index;
-use crate::transport::{Drop, StunOutcome, StunRejection};
+use crate::transport::{CloseReason, Drop, StunOutcome, StunRejection};
 
 impl Forwarder {
     /// Takes one datagram; RTP is decrypted in place. `received` is the kernel's receive time.
@@ -86,6 +86,17 @@ impl Forwarder {
             Drop::BadAuthentication => &mut self.counters.drop_authentication,
             Drop::Replayed => &mut self.counters.drop_replayed,
             Drop::TooOld => &mut self.counters.drop_too_old,
+        };
+        *counter += 1;
+    }
+
+    pub(super) fn count_closed(&mut self, reason: CloseReason) {
+        let counter = match reason {
+            CloseReason::DtlsFailed => &mut self.counters.closed_dtls_failed,
+            CloseReason::FingerprintMismatch => &mut self.counters.closed_fingerprint_mismatch,
+            CloseReason::ConsentExpired => &mut self.counters.closed_consent_expired,
+            CloseReason::PeerClosed => &mut self.counters.closed_peer_closed,
+            CloseReason::InternalError => &mut self.counters.closed_internal_error,
         };
         *counter += 1;
     }

@@ -146,6 +146,11 @@ impl Transport {
         self.session.handle_background(now, budget)
     }
 
+    /// How many DTLS datagrams were of no use since the last call.
+    pub fn take_dropped(&mut self) -> u64 {
+        self.session.take_dropped()
+    }
+
     /// Authenticates and decrypts an SRTP packet in place.
     #[inline]
     pub fn unprotect_rtp(&mut self, _now: Instant, path: Path, packet: &mut [u8]) -> Result<InboundRtp, Drop> {

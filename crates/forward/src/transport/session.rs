@@ -35,6 +35,8 @@ pub(crate) struct Session {
     has_data: Option<bool>,
     inbound: VecDeque<Vec<u8>>,
     events: VecDeque<SessionEvent>,
+    /// Datagrams of no use since `take_dropped`.
+    dropped: u64,
     closed: bool,
 }
 
@@ -60,6 +62,7 @@ impl Session {
             has_data: None,
             inbound: VecDeque::new(),
             events: VecDeque::new(),
+            dropped: 0,
             closed: false,
         }
     }
@@ -149,6 +152,10 @@ impl Session {
         !self.inbound.is_empty()
     }
 
+    pub(crate) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.guard(|session| {
             if let Some(endpoint) = &mut session.endpoint {
@@ -232,7 +239,7 @@ impl Session {
             self.make_endpoint(now);
         }
         if let Some(endpoint) = &mut self.endpoint {
-            endpoint.handle_datagram(now, datagram);
+            self.dropped += u64::from(!endpoint.handle_datagram(now, datagram));
         }
         self.drain(now);
     }
@@ -250,7 +257,7 @@ impl Session {
             match event {
                 DtlsEvent::Connected(keys) => self.connect(now, &keys),
                 DtlsEvent::Data(packet) if self.has_data == Some(true) => self.data.handle_packet(now, &packet),
-                DtlsEvent::Data(_) => {}
+                DtlsEvent::Data(_) => self.dropped += 1,
                 DtlsEvent::Closed(reason) => self.end(reason),
             }
         }
