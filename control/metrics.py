@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,11 +22,12 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from control.engine_metrics import ENGINE_FAMILIES, engine_families
-from sfu.seam import ShardStats, Stats
+from sfu.data import DROP_REASONS
+from sfu.seam import Command, ShardStats, Stats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -42,6 +43,9 @@ class Inventory:
     tracks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     #: "transports", "producers", "consumers" that the room layer holds open.
     engine_objects: Mapping[str, int] = field(default_factory=dict)
+    #: Reason -> data packets dropped, and command -> refusals of the engine; both since the start.
+    data_dropped: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 class Sources(Protocol):
@@ -69,6 +73,12 @@ class Metrics:
             buckets=_JOIN_BUCKETS,
             registry=self.registry,
         )
+        self._signal_errors = Counter(
+            "sfu_signal_errors",
+            "Frames that could not be read, requests that could not be carried out, sessions that were cut off.",
+            ["reason"],
+            registry=self.registry,
+        )
         self._http = Histogram(
             "http_request_duration_seconds",
             "Time to answer a request; for WebSockets, to accept it.",
@@ -90,6 +100,8 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         for stage in JOIN_STAGES:
             self._join_stage.labels(stage)
+        for reason in SIGNAL_ERRORS:
+            self._signal_errors.labels(reason)
 
     def watch(self, sources: Sources) -> None:
         """Adds the engine's and the rooms' numbers, read from `sources` at each scrape."""
@@ -98,6 +110,10 @@ class Metrics:
     def count_join(self, result: str, *, single: bool, reconnect: bool) -> None:
         """`result` is "joined", "resumed" or the code of the error that refused it."""
         self._joins.labels(result, "single" if single else "dual", "yes" if reconnect else "no").inc()
+
+    def count_signal_error(self, reason: str) -> None:
+        """`reason` is one of `SIGNAL_ERRORS` or the code of the error that refused a request."""
+        self._signal_errors.labels(reason).inc()
 
     def observe_join_stage(self, stage: str, seconds: float) -> None:
         """`stage` is one of `JOIN_STAGES`; `seconds` since the request arrived."""
@@ -155,6 +171,20 @@ def _inventory_families(inventory: Inventory) -> Iterator[Metric]:
     for name in ENGINE_OBJECTS:
         objects.add_metric([name], inventory.engine_objects.get(name, 0))
     yield objects
+    dropped = CounterMetricFamily(
+        "sfu_data_dropped",
+        "Data packets that the room layer did not pass on; slow_reader counts per reader.",
+        labels=["reason"],
+    )
+    for reason in DROP_REASONS:
+        dropped.add_metric([reason], inventory.data_dropped.get(reason, 0))
+    yield dropped
+    refused = CounterMetricFamily(
+        "sfu_refusals", "The engine's refusals that the room layer was told of.", labels=["command"]
+    )
+    for command in COMMANDS:
+        refused.add_metric([command], inventory.refused.get(command, 0))
+    yield refused
     yield GaugeMetricFamily("sfu_tasks", "Tasks of the event loop.", value=_task_count())
 
 
@@ -203,6 +233,8 @@ class _Example:
 NODE_STATES = ("starting", "serving", "draining")
 PARTICIPANT_STATES = ("joining", "joined", "active", "disconnected")
 ENGINE_OBJECTS = ("transports", "producers", "consumers")
+SIGNAL_ERRORS = ("bad_frame", "oversize_frame", "slow_reader", "silent", "internal_error")
+COMMANDS = tuple(command.__name__ for command in get_args(Command))
 JOIN_STAGES = ("auth", "signal", "offer_answer", "connected")
 
 # `_created` series double the size of a scrape and nobody asks for them.

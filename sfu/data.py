@@ -9,6 +9,7 @@ data is no longer read (SCTP's window then stops them). That lasts until the rea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,8 @@ class DataRouter:
     """Verbs: `handle_data`, `handle_overflow`, `handle_low`, `handle_left`, `handle_timeout`; `send` for the server API."""
 
     def __init__(self, engine: EngineFacade) -> None:
-        self.dropped: dict[str, int] = {}
+        #: Reason (`DROP_REASONS`) -> packets; for "slow_reader" per reader.
+        self.dropped: Counter[str] = Counter()
         self.forwarded = 0
         self._engine = engine
         self._readers: dict[Participant, _Reader] = {}
@@ -135,7 +137,7 @@ class DataRouter:
         self._paused = wanted
 
     def _drop(self, reason: str) -> None:
-        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+        self.dropped[reason] += 1
 
 
 def _stamp(packet: models.DataPacket, sender: Participant) -> None:
@@ -157,6 +159,7 @@ def _destinations(packet: models.DataPacket, candidates: Iterable[Participant]) 
     return [target for target in candidates if target.identity in named or target.sid in named]
 
 
+DROP_REASONS = ("unknown_channel", "not_allowed", "malformed", "slow_reader")
 # Long enough for a phone to change networks; short enough that the others' calls and chats do not seem dead.
 PAUSE_S = 5.0
 # Who has not sent for this long does not fill a reader's queue.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 from livekit.protocol import models, rtc
@@ -32,6 +33,8 @@ class Rooms:
         self.auto_create = auto_create
         self._candidates = candidates
         self._rooms: dict[RoomName, Room] = {}
+        #: Of rooms that have ended.
+        self._data_dropped: Counter[str] = Counter()
 
     def get(self, name: RoomName) -> Room | None:
         return self._rooms.get(name)
@@ -81,6 +84,10 @@ class Rooms:
             "tracks_subscribed": sum(len(person.subscriptions) for person in people),
         }
 
+    def data_dropped(self) -> Counter[str]:
+        """Reason -> data packets, since the start."""
+        return sum((room.data.dropped for room in self._rooms.values()), self._data_dropped)
+
     def _choose_shard(self) -> int:
         """The least loaded by transports; among equals those with fewer rooms (empty rooms have no transports yet)."""
         load = self.engine.shard_load()
@@ -92,3 +99,4 @@ class Rooms:
     def _forget(self, room: Room) -> None:
         if self._rooms.get(room.name) is room:
             del self._rooms[room.name]
+            self._data_dropped += room.data.dropped

@@ -74,7 +74,12 @@ class SignalServer:
                 for publication in participant.publishing.publications.values():
                     tracks["in", publication.inbound.kind] += 1
                     tracks["out", publication.inbound.kind] += len(publication.subscriptions)
-        return Inventory(len(rooms), states, tracks, self._parts.engine.counts())
+        engine = self._parts.engine
+        return Inventory(len(rooms), states, tracks, engine.counts(), self.rooms.data_dropped(), engine.refused)
+
+    def count_error(self, reason: str) -> None:
+        """Something on a signalling connection was not carried out."""
+        self._parts.metrics.count_signal_error(reason)
 
     def handle_timeout(self, now: float) -> None:
         """Everything here that takes time. `now` is monotonic."""

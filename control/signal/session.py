@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 from livekit.protocol import models, rtc
 
 from control.signal import frames
@@ -71,7 +71,8 @@ class SignalSession:
         self._queue.append(frame)
         self._queued_bytes += len(frame)
         if len(self._queue) > MAX_QUEUED_FRAMES or self._queued_bytes > MAX_QUEUED_BYTES:
-            _log.info("a signalling client reads too slowly; it is cut off")
+            _log.info("a signalling client reads too slowly; it is cut off", extra={"reason": "slow_reader"})
+            self.server.count_error("slow_reader")
             self.abort()
         self._wake.set()
 
@@ -125,7 +126,10 @@ class SignalSession:
 
     def handle_timeout(self, now: float) -> None:
         """Pings, fresh tokens and the ends of patience; to be called every `TICK_S`."""
-        if self._silence.expired(now) or self._flush.expired(now):
+        if self._silence.expired(now):
+            self.server.count_error("silent")
+            self.abort()
+        elif self._flush.expired(now):
             self.abort()
         elif self._ping.expired(now):
             self._ping.arm()
@@ -140,6 +144,8 @@ class SignalSession:
 
     async def _read(self) -> None:
         async for message in self._socket:
+            if message.type == WSMsgType.ERROR:
+                self.server.count_error("oversize_frame" if _is_too_big(message.data) else "bad_frame")
             if self._closing:
                 continue
             self._silence.disarm()
@@ -198,6 +204,7 @@ class SignalSession:
         try:
             request = frames.decode(frame)
         except FrameError:
+            self.server.count_error("bad_frame")
             self._bad_frames += 1
             return self._bad_frames < MAX_BAD_FRAMES
         self.handle_request(request)
@@ -213,13 +220,20 @@ class SignalSession:
         try:
             handler(self, participant, getattr(request, kind))
         except (SdpError, StateMismatch) as error:
-            _log.info("a session cannot go on", extra={"reason": error.code, "detail": str(error)})
+            self.server.count_error(error.code)
+            _log.info("a session cannot go on", extra={"reason": error.code, "detail": str(error)[:_MAX_DETAIL]})
             participant.leave(models.DisconnectReason.STATE_MISMATCH, _FAULT_ACTION[type(error)])
         except MediaError as error:
+            self.server.count_error(error.code)
             _log.info("a request was refused", extra={"reason": error.code, "request": kind})
         except Exception:  # noqa: BLE001 (a bug of ours must not take other sessions along)
-            _log.exception("a signal request failed", extra={"request": kind})
+            self.server.count_error("internal_error")
+            _log.exception("a signal request failed", extra={"request": kind, "reason": "internal_error"})
             participant.leave(models.DisconnectReason.UNKNOWN_REASON, rtc.LeaveRequest.Action.RECONNECT)
+
+
+def _is_too_big(error: object) -> bool:
+    return isinstance(error, WebSocketError) and error.code == WSCloseCode.MESSAGE_TOO_BIG
 
 
 # A description that we cannot read will be no better after a reconnect.
@@ -227,6 +241,8 @@ _FAULT_ACTION: dict[type[MediaError], int] = {
     SdpError: rtc.LeaveRequest.Action.DISCONNECT,
     StateMismatch: rtc.LeaveRequest.Action.RECONNECT,
 }
+# Parts of it are the client's words.
+_MAX_DETAIL = 200
 _CLOSE_TIMEOUT_S = 2.0
 FLUSH_TIMEOUT_S = 5.0
 # As LiveKit's server; it keeps middleboxes awake. (aiohttp's own heartbeat leaves a timer behind when it closes.)

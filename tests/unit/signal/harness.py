@@ -16,7 +16,7 @@ from livekit.protocol import models, rtc
 
 from control.app import public_app
 from control.http import Runner
-from control.metrics import Metrics
+from control.metrics import Inventory, Metrics
 from control.serve import SignalParts
 from control.signal.server import SignalServer
 from control.tokens import Grants, mint
@@ -53,6 +53,7 @@ class Call:
         self.url = ""
         self.server: SignalServer
         self.facade: EngineFacade
+        self.metrics: Metrics
         self._runner: Runner
         self._virtual = 0.0
         self.faults = Faults()
@@ -60,11 +61,13 @@ class Call:
     async def start(self) -> None:
         logging.getLogger().addHandler(self.faults)
         self.facade = EngineFacade(self.engine, asyncio.get_running_loop(), self.engine.shards)
-        parts = SignalParts(self.facade, {KEY: SECRET}, ["127.0.0.1"], Metrics("1"))
+        self.metrics = Metrics("1")
+        parts = SignalParts(self.facade, {KEY: SECRET}, ["127.0.0.1"], self.metrics)
         self.server = SignalServer(parts)
+        self.metrics.watch(self)
         # Time passes in these tests only when `tick` says so.
         self.server._tick.cancel()
-        app = public_app(parts.metrics)
+        app = public_app(self.metrics)
         self.server.add_routes(app)
         self._runner = Runner(app, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -85,6 +88,22 @@ class Call:
         assert self.faults.messages == []
         empty = {"transports": 0, "producers": 0, "consumers": 0}
         assert left == (empty, empty)
+
+    # What the metrics read.
+
+    def stats(self) -> seam.Stats:
+        return self.engine.snapshot()
+
+    def inventory(self) -> Inventory:
+        return self.server.inventory()
+
+    def scrape(self) -> dict[str, float]:
+        """Series, as `/metrics` writes them, -> value."""
+        lines = self.metrics.render().decode().splitlines()
+        return {
+            name: float(value)
+            for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        }
 
     def token(self, identity: str, room: str = "r", **claims: Any) -> str:
         grants = claims.pop("grants", {})
