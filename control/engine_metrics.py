@@ -21,7 +21,7 @@ def engine_families(stats: Stats) -> Iterator[Metric]:
         metric_type = GaugeMetricFamily if family.gauge else CounterMetricFamily
         metric = metric_type(family.name, family.help, labels=family.labels)
         for counter, labels in family.counters.items():
-            metric.add_metric(labels, totals.pop(counter, 0))
+            metric.add_metric(labels, totals.pop(counter, 0) / family.per_unit)
         for counter in [name for name in totals if family.prefix and name.startswith(family.prefix)]:
             metric.add_metric([counter.removeprefix(family.prefix)], totals.pop(counter))
         yield metric
@@ -32,6 +32,11 @@ def engine_families(stats: Stats) -> Iterator[Metric]:
         other.add_metric([counter], totals[counter])
     yield other
     yield _latency(stats)
+    yield _shards(stats)
+
+
+def _shards(stats: Stats) -> Metric:
+    return GaugeMetricFamily("sfu_shards", "Shards (packet threads) that report.", value=len(stats.shards))
 
 
 def _latency(stats: Stats) -> Metric:
@@ -63,6 +68,8 @@ class EngineFamily:
     #: The rest of the counter's name is the one label.
     prefix: str = ""
     gauge: bool = False
+    #: Of the metric's unit in the counter's: microseconds are counted, seconds are shown.
+    per_unit: int = 1
 
 
 ENGINE_FAMILIES = (
@@ -212,5 +219,11 @@ ENGINE_FAMILIES = (
         "Turns of the shards' loops; crowded ones left handshakes for the next turn.",
         ("kind",),
         {"shard.turns": ("all",), "shard.crowded_turns": ("crowded",)},
+    ),
+    EngineFamily(
+        "sfu_shard_busy_seconds",
+        "Time that the shards worked and did not wait, all together; beside `sfu_shards` it says how full they are.",
+        counters={"shard.busy_us": ()},
+        per_unit=1_000_000,
     ),
 )

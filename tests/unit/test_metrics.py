@@ -55,8 +55,12 @@ def test_a_scrape_shows_what_is_documented_and_nothing_else() -> None:
 
 def test_shards_are_added_up_and_dotted_names_become_labels() -> None:
     metrics = watching(
-        ShardStats({"drop.malformed": 2, "udp.kernel_drops": 1, "rtp.in": 10, "transports.open": 1}),
-        ShardStats({"drop.malformed": 3, "rtp.in": 5, "loop.wakeups": 7, "transports.open": 2}),
+        ShardStats(
+            {"drop.malformed": 2, "udp.kernel_drops": 1, "rtp.in": 10, "transports.open": 1, "shard.busy_us": 1}
+        ),
+        ShardStats(
+            {"shard.busy_us": 1_500_000, "drop.malformed": 3, "rtp.in": 5, "loop.wakeups": 7, "transports.open": 2}
+        ),
     )
     samples = scrape(metrics)
     assert samples["sfu_packets_dropped_total", frozenset({("reason", "malformed")})] == 5
@@ -64,6 +68,8 @@ def test_shards_are_added_up_and_dotted_names_become_labels() -> None:
     assert samples["sfu_engine_events_total", frozenset({("name", "loop.wakeups")})] == 7
     assert samples["sfu_packets_total", frozenset({("direction", "in"), ("class", "rtp")})] == 15
     assert samples["sfu_engine_objects", frozenset({("object", "transports")})] == 3
+    assert samples["sfu_shard_busy_seconds_total", frozenset()] == 1.500001
+    assert samples["sfu_shards", frozenset()] == 2
 
 
 def test_every_counter_of_the_engine_has_a_metric_of_its_own() -> None:
