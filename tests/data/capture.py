@@ -25,23 +25,12 @@ from tests.e2e.browser import launch
 from tests.e2e.call import join
 from tests.e2e.static import served
 from tests.interop.call import MODES, call, publish_everything
+from tests.support.datagrams import protocol_of
 from tests.support.server import Server
 
 LIMIT = 80
 LOOPBACK = 1  # interface index of lo
 ETHERNET, IPV4, UDP = 14, 0x0800, 17
-
-
-def protocol_of(datagram: bytes) -> str | None:
-    """RFC 7983, and RFC 5761 for RTP against RTCP."""
-    first = datagram[0] if datagram else 0xFF
-    if first < 4:
-        return "stun"
-    if 20 <= first < 64:
-        return "dtls"
-    if 128 <= first < 192 and len(datagram) > 1:
-        return "rtcp" if 192 <= datagram[1] <= 223 else "rtp"
-    return None
 
 
 def shape_of(protocol: str, datagram: bytes) -> tuple[object, ...]:
