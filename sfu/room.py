@@ -207,14 +207,20 @@ class Room:
     # ------------------------------------------------------------------------------------------------- internals
 
     def _tell_speakers(self, changes: list[Speaker[Participant]]) -> None:
-        """Each hears of itself and of those it receives something from."""
-        news: defaultdict[Participant, list[models.SpeakerInfo]] = defaultdict(list)
-        for speaker in changes:
-            info = models.SpeakerInfo(sid=speaker.key.sid, level=speaker.level, active=speaker.active)
+        """Each hears of itself and of those it receives something from; those who hear the same get the same message."""
+        infos = [models.SpeakerInfo(sid=item.key.sid, level=item.level, active=item.active) for item in changes]
+        heard: defaultdict[Participant, list[int]] = defaultdict(list)
+        for number, speaker in enumerate(changes):
             for participant in {speaker.key, *speaker.key.publishing.subscribers()}:
-                news[participant].append(info)
-        for participant, speakers in news.items():
-            participant.send(rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=speakers)))
+                heard[participant].append(number)
+        audiences: defaultdict[tuple[int, ...], list[Participant]] = defaultdict(list)
+        for participant, numbers in heard.items():
+            audiences[tuple(numbers)].append(participant)
+        for together, audience in audiences.items():
+            speakers = rtc.SpeakersChanged(speakers=[infos[number] for number in together])
+            message = rtc.SignalResponse(speakers_changed=speakers)
+            for participant in audience:
+                participant.send(message)
 
 
 def enabled_codecs() -> list[models.Codec]:

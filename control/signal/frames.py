@@ -32,17 +32,22 @@ def decode(frame: bytes | str) -> rtc.SignalRequest:
 
 
 class Encoder:
-    """Encodes messages; a broadcast hands the same object to one session after the other and is encoded once."""
+    """Encodes messages; a broadcast hands the same object to one session after the other and is encoded once per form."""
 
     def __init__(self) -> None:
         self._last: rtc.SignalResponse | None = None
-        self._binary = b""
+        self._binary: bytes | None = None
+        self._text: str | None = None
 
     def encode(self, message: rtc.SignalResponse, *, text: bool) -> bytes | str:
-        if text:
-            return json_format.MessageToJson(message, indent=None)
         if message is not self._last:
-            self._last, self._binary = message, message.SerializeToString()
+            self._last, self._binary, self._text = message, None, None
+        if text:
+            if self._text is None:
+                self._text = json_format.MessageToJson(message, indent=None)
+            return self._text
+        if self._binary is None:
+            self._binary = message.SerializeToString()
         return self._binary
 
 

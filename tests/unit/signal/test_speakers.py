@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from livekit.protocol import models
+import asyncio
+
+import pytest
+from livekit.protocol import models, rtc
 
 from sfu import seam
 from tests.unit.signal.harness import Call, Client
@@ -57,3 +60,26 @@ async def test_a_muted_track_does_not_speak(call: Call) -> None:
     await speak(call, 5, windows=2)
     await alice.settle()
     assert not alice.received("speakers_changed")
+
+
+async def test_those_who_hear_the_same_share_one_message(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, bob = await call.join("alice"), await call.join("bob")
+    audience = [await call.join(f"cy{number}") for number in range(5)]
+    for client in (alice, bob):
+        await client.publish("audio", f"mic-{client.identity}")
+    for client in call.clients:
+        await client.settle()
+        await client.settle()
+    sent: list[rtc.SignalResponse] = []
+    for participant in call.room().participants.values():
+        assert participant.signal is not None
+        monkeypatch.setattr(participant.signal, "send", sent.append)
+    call.engine.emit(*[seam.AudioLevels(tuple((producer, 5) for producer in call.engine.producers))] * 4)
+    await asyncio.sleep(0.01)
+    call.tick(0.4)
+    told = [message for message in sent if message.HasField("speakers_changed")]
+    assert len(told) == 2 + len(audience)
+    assert len({id(message) for message in told}) == 1
+    assert {info.sid for info in told[0].speakers_changed.speakers} == {
+        client.joined.participant.sid for client in (alice, bob)
+    }
