@@ -97,6 +97,16 @@ class Publication:
             self._announced_subscriber = True
             self.owner.send(rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=self.sid)))
 
+    def repeat(self) -> None:
+        """Tells the owner again what it may have missed: which qualities to send, and that it was muted."""
+        self._announce(self._wanted.announced)
+        if self.forced_mute:
+            self.tell_muted()
+
+    def tell_muted(self) -> None:
+        """By the server: the client shows it and stops sending."""
+        self.owner.send(rtc.SignalResponse(mute=rtc.MuteTrackRequest(sid=self.sid, muted=self.info.muted)))
+
     def handle_timeout(self, now: float) -> None:
         self._announce(self._wanted.handle_timeout(now))
 

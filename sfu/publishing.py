@@ -81,7 +81,7 @@ class Publishing:
         if publication is not None:
             changed = publication.handle_muted(muted, by_server=by_server)
             if by_server:
-                self._owner.send(rtc.SignalResponse(mute=rtc.MuteTrackRequest(sid=sid, muted=muted)))
+                publication.tell_muted()
             if changed:
                 self._owner.announce()
             return
@@ -116,6 +116,11 @@ class Publishing:
         """The engine does not carry this track."""
         self._end(publication)
         self._owner.announce()
+
+    def repeat(self) -> None:
+        """The owner resumed: what it was told of its tracks meanwhile is lost."""
+        for publication in self.publications.values():
+            publication.repeat()
 
     def handle_timeout(self, now: float) -> None:
         for publication in self.publications.values():

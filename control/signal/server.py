@@ -171,9 +171,9 @@ class SignalServer:
         session.refresh_token()
         for request in wish.add_tracks:
             session.handle_request(rtc.SignalRequest(add_track=request))
+        session.on_negotiated = lambda: self._stage("offer_answer", started)
         if wish.offer is not None:
             session.handle_request(rtc.SignalRequest(offer=wish.offer))
-            self._stage("offer_answer", started)
 
     def _resume(self, session: SignalSession, room: Room | None, claims: Claims, wish: ConnectRequest) -> str:
         """A known participant goes on; anyone else is told to join anew, by the first message of the socket."""
@@ -191,6 +191,7 @@ class SignalServer:
         session.send(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=everybody)))
         session.send(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=room.info())))
         participant.connection.resume()
+        participant.publishing.repeat()
         session.refresh_token()
         if wish.sync_state is not None:
             session.handle_request(rtc.SignalRequest(sync_state=wish.sync_state))

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
@@ -43,6 +44,8 @@ class SignalSession:
     def __init__(self, server: SignalServer, request: web.Request) -> None:
         self.server = server
         self.participant: Participant | None = None
+        #: Called after the first description of the client was dealt with.
+        self.on_negotiated: Callable[[], object] | None = None
         self._request = request
         self._socket = web.WebSocketResponse(
             autoping=False, max_msg_size=frames.MAX_FRAME_BYTES, timeout=_CLOSE_TIMEOUT_S, compress=False
@@ -152,16 +155,16 @@ class SignalSession:
             self._silence.arm()
             if message.type == WSMsgType.PING:
                 self._control(_Control(WSMsgType.PONG, message.data))
-            if message.type in (WSMsgType.BINARY, WSMsgType.TEXT):
+            if message.type in _FRAMES:
                 self._text = message.type == WSMsgType.TEXT
                 if not self._handle_frame(message.data):
                     await self._socket.close(code=WSCloseCode.INVALID_TEXT, message=b"frames are not SignalRequests")
-            await self._pace()
+            await self._pace(1 + len(message.data or b"") // REQUEST_BYTES if message.type in _FRAMES else 1)
 
-    async def _pace(self) -> None:
+    async def _pace(self, cost: int) -> None:
         """Lets others have their turn, and reads no more than `MAX_REQUESTS_PER_S` on average; TCP tells the client."""
         now = asyncio.get_running_loop().time()
-        self._budget = min(MAX_REQUESTS_PER_S, self._budget + (now - self._paced_at) * MAX_REQUESTS_PER_S) - 1
+        self._budget = min(MAX_REQUESTS_PER_S, self._budget + (now - self._paced_at) * MAX_REQUESTS_PER_S) - cost
         self._paced_at = now
         await asyncio.sleep(0 if self._budget > 0 else -self._budget / MAX_REQUESTS_PER_S)
 
@@ -219,6 +222,9 @@ class SignalSession:
             return
         try:
             handler(self, participant, getattr(request, kind))
+            if kind in _DESCRIPTIONS and self.on_negotiated is not None:
+                told, self.on_negotiated = self.on_negotiated, None
+                told()
         except (SdpError, StateMismatch) as error:
             self.server.count_error(error.code)
             _log.info("a session cannot go on", extra={"reason": error.code, "detail": str(error)[:_MAX_DETAIL]})
@@ -236,6 +242,8 @@ def _is_too_big(error: object) -> bool:
     return isinstance(error, WebSocketError) and error.code == WSCloseCode.MESSAGE_TOO_BIG
 
 
+_FRAMES = (WSMsgType.BINARY, WSMsgType.TEXT)
+_DESCRIPTIONS = frozenset({"offer", "answer"})
 # A description that we cannot read will be no better after a reconnect.
 _FAULT_ACTION: dict[type[MediaError], int] = {
     SdpError: rtc.LeaveRequest.Action.DISCONNECT,
@@ -251,6 +259,8 @@ PING_INTERVAL_S = 10.0
 SILENCE_TIMEOUT_S = 30.0
 # The busiest honest moment is a grid of tiles that sends a setting for each.
 MAX_REQUESTS_PER_S = 200
+# A large request counts as several: an offer of 300 kB takes as long as seventy small requests.
+REQUEST_BYTES = 4096
 REFRESH_INTERVAL_S = 300.0
 MAX_QUEUED_FRAMES = 2_000
 MAX_QUEUED_BYTES = 8 << 20

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from livekit.protocol import models
 
+from control.metrics import JOIN_STAGES
 from control.signal.session import SILENCE_TIMEOUT_S
 from sfu import seam
 from tests.unit.signal.harness import Call
@@ -55,6 +57,17 @@ async def test_refusals_of_the_engine_are_counted_by_command(call: Call) -> None
     samples = call.scrape()
     assert samples['sfu_refusals_total{command="OpenDataChannel"}'] == 1
     assert samples['sfu_refusals_total{command="SetRemote"}'] == 0
+
+
+@pytest.mark.parametrize("v1", [True, False])
+async def test_every_join_passes_every_stage_once(call: Call, v1: bool) -> None:
+    alice = await call.join("alice", v1=v1)
+    await alice.settle()
+    await alice.offer_with_ufrag("another")
+    await alice.settle()
+    samples = call.scrape()
+    counts = {stage: samples[f'sfu_join_stage_seconds_count{{stage="{stage}"}}'] for stage in JOIN_STAGES}
+    assert counts == dict.fromkeys(JOIN_STAGES, 1)
 
 
 async def test_what_goes_wrong_on_signalling_is_counted_by_reason(call: Call) -> None:

@@ -95,6 +95,22 @@ async def test_what_changed_meanwhile_is_told(call: Call) -> None:
     assert len(call.consumers_of(again)) == 1
 
 
+async def test_what_the_owner_of_a_track_missed_is_told_again(call: Call) -> None:
+    alice, bob = await call.join("alice"), await call.join("bob", auto_subscribe=False)
+    track = await alice.publish("video", "cam", rids=("q", "h", "f"))
+    call.tick(6)
+    await alice.expect("subscribed_quality_update")
+    await alice.drop()
+    await bob.send(subscription=rtc.UpdateSubscription(track_sids=[track.sid], subscribe=True))
+    await bob.settle()
+    call.room().mute_track("alice", track.sid, True)  # type: ignore[arg-type]
+    again = await resume(call, alice)
+    update = (await again.expect("subscribed_quality_update")).subscribed_quality_update
+    assert [quality.enabled for quality in update.subscribed_qualities] == [True, True, True]
+    mute = (await again.expect("mute")).mute
+    assert (mute.sid, mute.muted) == (track.sid, True)
+
+
 @pytest.mark.parametrize("sid", ["PA_unknown", None])
 async def test_an_unknown_participant_is_told_to_join_anew(call: Call, sid: str | None) -> None:
     alice = await call.join("alice")

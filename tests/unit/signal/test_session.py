@@ -156,6 +156,19 @@ async def test_a_flood_of_requests_is_read_slowly_and_disturbs_nobody(call: Call
     assert time.monotonic() - started > 0.25
 
 
+async def test_large_requests_count_as_many(call: Call) -> None:
+    alice, bob = await call.join("alice"), await call.join("bob")
+    started = time.monotonic()
+    large = rtc.UpdateParticipantMetadata(metadata="x" * 100 * session_module.REQUEST_BYTES)
+    for _ in range(3):
+        await alice.send(update_metadata=large)
+    await bob.settle()
+    assert time.monotonic() - started < 0.25
+    await alice.send(ping=1)
+    await alice.expect("pong")
+    assert time.monotonic() - started > 0.25
+
+
 async def test_an_oversize_frame_ends_only_that_session(call: Call) -> None:
     alice, bob = await call.join("alice"), await call.join("bob")
     await alice.ws.send_bytes(b"\x00" * (2 * 1024 * 1024 + 1))
