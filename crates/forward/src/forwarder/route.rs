@@ -16,7 +16,6 @@ impl Forwarder {
         transport: Index,
         packet: &RtpPacket<'_>,
         parsed: &Parsed<'_>,
-        index: u64,
     ) -> Option<Route> {
         let Some(route) = self.find_route(transport, packet, parsed) else {
             self.counters.drop_unknown_ssrc += 1;
@@ -29,7 +28,7 @@ impl Forwarder {
         }
         if !route.is_rtx {
             let encoding = self.producers.get_mut(route.producer)?.encodings.get_mut(usize::from(route.encoding))?;
-            encoding.rebind(packet.ssrc, index);
+            encoding.rebind(packet.ssrc);
         }
         Some(route)
     }

@@ -9,7 +9,7 @@ pub(crate) struct DenseMap {
     /// (first index, what to subtract from there on), ascending.
     breaks: VecDeque<(u64, u64)>,
     highest: Option<u64>,
-    /// Dense number of the newest packet that counts.
+    /// Dense number of the newest packet that counts; 0 before the very first.
     highest_dense: u64,
 }
 
@@ -31,14 +31,14 @@ impl DenseMap {
     #[inline]
     pub(crate) fn place(&mut self, index: u64) -> Place {
         let Some(highest) = self.highest else {
-            self.start(index);
-            return Place::New(FIRST_DENSE);
+            return Place::New(self.start(index));
         };
         if index <= highest {
             return self.find(index).map_or(Place::Unknown, Place::Late);
         }
         if index - highest > MAX_JUMP {
-            self.start_over(index);
+            self.start_over();
+            return Place::New(self.start(index));
         }
         self.highest = Some(index);
         let offset = self.breaks.back().map_or(0, |(_, offset)| *offset);
@@ -73,23 +73,21 @@ impl DenseMap {
         highest.checked_add_signed(i64::from(seq.wrapping_sub(highest as u16) as i16))
     }
 
-    /// The stream starts over at `index` (another SSRC, a jump): dense numbers go on behind the newest.
-    pub(crate) fn start_over(&mut self, index: u64) {
-        if self.highest.is_none() {
-            return;
-        }
-        let next = self.highest_dense + 1;
+    /// The stream starts over (another SSRC, a jump): whatever index comes next, dense numbers go on behind the newest.
+    pub(crate) fn start_over(&mut self) {
         self.breaks.clear();
-        self.breaks.push_back((index, index.wrapping_sub(next)));
-        self.highest = Some(index.wrapping_sub(1));
-        self.highest_dense = next - 1;
+        self.highest = None;
     }
 
-    /// The very first packet; others may have been overtaken by it.
-    fn start(&mut self, index: u64) {
-        self.breaks.push_back((index.saturating_sub(MAX_EARLY), index.wrapping_sub(FIRST_DENSE)));
+    /// The first packet. The very first of all may have overtaken others, which get numbers below its own.
+    fn start(&mut self, index: u64) -> u64 {
+        let is_fresh = self.highest_dense == 0;
+        let (from, dense) =
+            if is_fresh { (index.saturating_sub(MAX_EARLY), FIRST_DENSE) } else { (index, self.highest_dense + 1) };
+        self.breaks.push_back((from, index.wrapping_sub(dense)));
         self.highest = Some(index);
-        self.highest_dense = FIRST_DENSE;
+        self.highest_dense = dense;
+        dense
     }
 
     fn find(&self, index: u64) -> Option<u64> {
@@ -143,11 +141,22 @@ mod tests {
         let mut map = DenseMap::default();
         map.place(100);
         map.place(101);
-        map.start_over(5);
+        map.start_over();
         assert_eq!(map.place(5), Place::New(FIRST_DENSE + 2));
         assert_eq!(map.place(4), Place::Unknown);
         assert_eq!(map.place(50_000), Place::New(FIRST_DENSE + 3));
         assert_eq!(map.place(50_001), Place::New(FIRST_DENSE + 4));
+    }
+
+    #[test]
+    fn a_restart_at_index_zero_is_one_like_any_other() {
+        let mut map = DenseMap::default();
+        map.place(100);
+        map.start_over();
+        assert_eq!(map.place(0), Place::New(FIRST_DENSE + 1));
+        assert_eq!(map.place_padding(1), Place::None);
+        assert_eq!(map.place(2), Place::New(FIRST_DENSE + 2));
+        assert_eq!(map.index_of(1), Some(1));
     }
 
     #[test]

@@ -57,14 +57,14 @@ impl Encoding {
         }
     }
 
-    /// Another SSRC carries the encoding from `index` on.
-    pub(crate) fn rebind(&mut self, ssrc: Ssrc, index: u64) {
+    /// Another SSRC carries the encoding from now on.
+    pub(crate) fn rebind(&mut self, ssrc: Ssrc) {
         if self.ssrc.replace(ssrc) == Some(ssrc) || self.last_packet_at.is_none() {
             return;
         }
         // Seen anew: consumers need a new place to start.
         self.lives = false;
-        self.numbers.start_over(index);
+        self.numbers.start_over();
         self.epoch = self.epoch.wrapping_add(1);
         self.stats = ReceiveStats::default();
         self.sender = None;
