@@ -130,7 +130,7 @@ counters! {
     drop_unknown_ssrc = "drop.unknown_ssrc";
     /// Dropped: RTP with a payload type that was not negotiated.
     drop_payload_type = "drop.payload_type";
-    /// Dropped: more SSRCs than a transport may use.
+    /// Dropped: more SSRCs than a transport may use, or changed more often than an encoding may.
     drop_ssrc_table_full = "drop.ssrc_table_full";
     /// Dropped: a packet that the ring holds already.
     drop_duplicate = "drop.duplicate";

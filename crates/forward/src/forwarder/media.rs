@@ -53,7 +53,7 @@ impl Forwarder {
             return;
         };
         let known = entry.inbound.find(packet.ssrc.0);
-        let Some(route) = known.or_else(|| self.learn_route(at, &packet, &parsed)) else { return };
+        let Some(route) = known.or_else(|| self.learn_route(now, at, &packet, &parsed)) else { return };
         if route.is_rtx {
             self.handle_retransmission(now, received_us, route, &packet, &parsed);
         } else {

@@ -1,6 +1,8 @@
 //! Which encoding an SSRC belongs to, learned from the first packets: MID and RID, MID and repaired RID, or, for a client
 //! without these extensions, a payload type that only one producer has. Authenticated packets only.
 
+use std::time::Instant;
+
 use wire::ext::Parsed;
 use wire::rtp::RtpPacket;
 
@@ -13,6 +15,7 @@ impl Forwarder {
     #[cold]
     pub(super) fn learn_route(
         &mut self,
+        now: Instant,
         transport: Index,
         packet: &RtpPacket<'_>,
         parsed: &Parsed<'_>,
@@ -22,13 +25,15 @@ impl Forwarder {
             return None;
         };
         let entry = self.transports.get_mut(transport)?;
-        if !entry.inbound.enter(packet.ssrc.0, route) {
+        let producer = self.producers.get_mut(route.producer)?;
+        let encoding = producer.encodings.get_mut(usize::from(route.encoding))?;
+        let is_allowed = route.is_rtx || encoding.may_rebind(now);
+        if !is_allowed || !entry.inbound.enter(packet.ssrc.0, route) {
             self.counters.drop_ssrc_table_full += 1;
             return None;
         }
         if !route.is_rtx {
-            let encoding = self.producers.get_mut(route.producer)?.encodings.get_mut(usize::from(route.encoding))?;
-            encoding.rebind(packet.ssrc);
+            encoding.rebind(now, packet.ssrc);
         }
         Some(route)
     }

@@ -24,6 +24,8 @@ pub(crate) struct Encoding {
     pub(crate) nack: NackList,
     pub(crate) keyframes: KeyframeRequests,
     pub(crate) last_packet_at: Option<Instant>,
+    /// When another SSRC took over last.
+    rebound_at: Option<Instant>,
     /// Packets came lately: `EncodingSeen` was said and `EncodingLost` was not.
     pub(crate) lives: bool,
     /// The last keyframe's first packet: dense number and receive time.
@@ -49,6 +51,7 @@ impl Encoding {
             nack: NackList::default(),
             keyframes: KeyframeRequests::default(),
             last_packet_at: None,
+            rebound_at: None,
             lives: false,
             last_keyframe: None,
             newest: None,
@@ -57,11 +60,18 @@ impl Encoding {
         }
     }
 
-    /// Another SSRC carries the encoding from now on.
-    pub(crate) fn rebind(&mut self, ssrc: Ssrc) {
+    /// Whether another SSRC may take over. Not twice in a row: what comes of the old one is late, or its sender hostile, as
+    /// each change costs a keyframe and an event.
+    pub(crate) fn may_rebind(&self, now: Instant) -> bool {
+        self.rebound_at.is_none_or(|last| now >= last + REBIND_SPACING)
+    }
+
+    /// This SSRC carries the encoding from now on.
+    pub(crate) fn rebind(&mut self, now: Instant, ssrc: Ssrc) {
         if self.ssrc.replace(ssrc) == Some(ssrc) || self.last_packet_at.is_none() {
             return;
         }
+        self.rebound_at = Some(now);
         // Seen anew: consumers need a new place to start.
         self.lives = false;
         self.numbers.start_over();
@@ -69,6 +79,7 @@ impl Encoding {
         self.stats = ReceiveStats::default();
         self.sender = None;
         self.nack.reset();
+        self.keyframes = KeyframeRequests::default();
         self.last_keyframe = None;
         self.newest = None;
     }
@@ -90,3 +101,4 @@ impl Encoding {
 
 // Longer than a DTX comfort packet (400 ms) and a stall of a busy publisher, shorter than anybody's patience.
 const SILENCE: Duration = Duration::from_millis(1_500);
+const REBIND_SPACING: Duration = Duration::from_secs(1);

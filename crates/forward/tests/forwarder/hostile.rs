@@ -202,6 +202,24 @@ fn a_flood_of_ssrcs_fills_no_table() {
 }
 
 #[test]
+fn an_encoding_that_changes_its_ssrc_all_the_time_floods_nobody_with_events() {
+    let mut world = World::new(11);
+    let (alice, bob) = (world.add_client(), world.add_client());
+    let mut video = Video::publish(&mut world, alice, 0, &[]);
+    let ssrc = world.consume(bob, 0, 0, Consume::default());
+    video.run(&mut world, ms(1_500));
+    let (honest, before) = (video.encodings[0].ssrc, world.events.len());
+    for round in 0..60 {
+        video.encodings[0].ssrc = if round % 2 == 0 { 77 } else { honest };
+        video.run(&mut world, ms(33));
+    }
+    assert!(world.events.len() - before <= 6, "{}", world.events.len() - before);
+    let mut receiver = Receiver::new(bob, ssrc);
+    receiver.take(&world);
+    receiver.assert_continuous_video();
+}
+
+#[test]
 fn rtcp_about_other_peoples_streams_is_ignored() {
     let mut world = World::new(7);
     let (alice, bob, mallory) = (world.add_client(), world.add_client(), world.add_client());

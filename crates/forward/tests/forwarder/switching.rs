@@ -158,3 +158,21 @@ fn a_new_ssrc_for_the_same_rid_is_a_new_run() {
     let frames = receiver.origins().iter().filter(|origin| origin.packet == 0).count();
     assert!(frames > 40, "{frames}");
 }
+
+#[test]
+fn a_straggler_of_the_old_ssrc_does_not_take_the_encoding_back() {
+    let (mut world, mut video, mut receiver) = call(9, 0);
+    video.run(&mut world, ms(1_000));
+    let straggler = video.next_frame(0).pop().expect("a packet");
+    video.encodings[0].ssrc += 5_000;
+    video.encodings[0].wants_keyframe = true;
+    video.run(&mut world, ms(99));
+    let (plis, changes) = (world.clients[0].plis().len(), world.layers_of(0).len());
+    let now = world.now;
+    world.clients[0].send_rtp(now, &straggler);
+    video.run(&mut world, ms(500));
+    assert_eq!(world.clients[0].plis().len(), plis, "no keyframe was needed");
+    assert_eq!(world.layers_of(0).len(), changes);
+    receiver.take(&world);
+    receiver.assert_continuous_video();
+}
