@@ -123,11 +123,14 @@ impl Forwarder {
     fn handle_media(&mut self, now: Instant, route: Route, media: &Media<'_>) -> bool {
         let Some(producer) = self.producers.get(route.producer) else { return false };
         let inspection = producer.codec.inspect(media.payload, media.parsed.dependency_descriptor);
-        self.note_alive(now, route, inspection.start == Start::Keyframe);
+        let is_padding = media.payload.is_empty();
+        // Probes are padding, or what was sent before on the RTX stream: an encoder that stopped may go on with both.
+        if !route.is_rtx && !is_padding {
+            self.note_alive(now, route, inspection.start == Start::Keyframe);
+        }
         self.note_arrival(now, route, media.index);
         let Some(producer) = self.producers.get_mut(route.producer) else { return false };
         let encoding = &mut producer.encodings[usize::from(route.encoding)];
-        let is_padding = media.payload.is_empty();
         let place = if is_padding {
             self.counters.padding_in += 1;
             encoding.numbers.place_padding(media.index)

@@ -94,3 +94,24 @@ fn probes_on_the_rtx_stream_are_counted() {
     receiver.assert_continuous_video();
     assert_eq!(world.counters().padding_in, 5);
 }
+
+#[test]
+fn padding_keeps_no_encoding_alive() {
+    let mut world = World::new(5);
+    let (alice, bob) = (world.add_client(), world.add_client());
+    let mut video = Video::publish(&mut world, alice, 0, crate::support::SIMULCAST);
+    world.consume(bob, 0, 0, Consume::default());
+    video.run(&mut world, ms(1_000));
+    assert_eq!(world.layers_of(0).last(), Some(&Some(2)));
+    // The encoder gives up its best layer; its stream and its RTX stream go on as probes.
+    video.encodings[2].active = false;
+    let last = video.encodings[2].index - 1;
+    for _ in 0..100 {
+        video.run(&mut world, ms(33));
+        video.send_padding(&mut world, 2);
+        let probe = video.encodings[2].repair(last as u16, "v0").expect("a packet");
+        let now = world.now;
+        world.clients[alice].send_rtp(now, &probe);
+    }
+    assert_eq!(world.layers_of(0).last(), Some(&Some(1)), "it fell to the next");
+}
