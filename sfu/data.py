@@ -119,7 +119,9 @@ class DataRouter:
         self._engine.submit(seam.SendData(transports, label, packet.SerializeToString()))
 
     def _takes_reliable(self, reader: Participant, sender: Participant | None) -> bool:
-        state = self._readers.setdefault(reader, _Reader())
+        state = self._readers.get(reader)
+        if state is None:
+            state = self._readers[reader] = _Reader()
         if state.dropping:
             self._drop("slow_reader")
             return False
