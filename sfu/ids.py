@@ -41,8 +41,14 @@ def random_ssrc(taken: set[int]) -> int:
 
 
 def _random_text(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+    text = b""
+    while len(text) < length:
+        text += secrets.token_bytes(2 * length).translate(_LETTER_OF_BYTE, _UNFAIR_BYTES)
+    return text[:length].decode()
 
 
 # Letters and digits only: legal in a sid, an ICE ufrag and a password alike.
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+# Four bytes for each letter; the rest would favour the first ones.
+_LETTER_OF_BYTE = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
+_UNFAIR_BYTES = bytes(range(256 // len(_ALPHABET) * len(_ALPHABET), 256))
