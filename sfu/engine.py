@@ -134,7 +134,7 @@ class EngineFacade:
             try:
                 self._dispatch(event)
             except Exception:  # noqa: BLE001 (one listener's bug must not stop the others)
-                _log.exception("an engine event could not be handled", extra={"event": type(event).__name__})
+                _log.exception("an engine event could not be handled", extra={"reason": type(event).__name__})
 
     def flush(self) -> None:
         """Runs what was deferred, then submits the batch of commands."""
@@ -144,7 +144,7 @@ class EngineFacade:
             try:
                 callback()
             except Exception:  # noqa: BLE001 (one listener's bug must not stop the others)
-                _log.exception("deferred work failed")
+                _log.exception("deferred work failed", extra={"reason": "deferred"})
         commands, self._commands = self._commands, []
         if commands and not self._closed:
             self.engine.submit(commands)
