@@ -1,15 +1,11 @@
 //! What one forwarder counted since its start: plain cumulative numbers, posted once a second by the engine.
 
-use crate::latency::LatencyHistogram;
-
 macro_rules! counters {
     ($($(#[$doc:meta])* $field:ident = $name:literal;)*) => {
         /// Cumulative counts. The dotted names are those of `docs/metrics.md`.
         #[derive(Debug, Clone, Default)]
         pub struct Counters {
             $($(#[$doc])* pub $field: u64,)*
-            /// From the kernel's receive time to the flush that sent the packet.
-            pub forward_latency: LatencyHistogram,
         }
 
         impl Counters {

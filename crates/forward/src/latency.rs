@@ -13,11 +13,7 @@ impl LatencyHistogram {
     /// Adds one sample.
     #[inline]
     pub fn record(&mut self, latency: Duration) {
-        self.record_us(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
-    }
-
-    #[inline]
-    pub(crate) fn record_us(&mut self, us: u64) {
+        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let ceil_log2 = 64 - us.saturating_sub(1).leading_zeros();
         let bucket = ceil_log2.saturating_sub(FIRST_LOG2) as usize;
         self.buckets[bucket.min(BUCKETS - 1)] += 1;

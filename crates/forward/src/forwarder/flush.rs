@@ -143,7 +143,6 @@ impl<S: DatagramSink> Outbox<'_, S> {
         entry.budget.earn(len);
         consumer.sent_packets = consumer.sent_packets.wrapping_add(1);
         consumer.sent_octets = consumer.sent_octets.wrapping_add(payload_len as u32);
-        self.counters.forward_latency.record_us(media.departure_us.saturating_sub(slot.received_us));
         if consumer.report_due.is_none() {
             let due = self.now + FIRST_REPORT;
             consumer.report_due = Some(due);
