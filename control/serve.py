@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import gc
 import logging
 import os
 import signal
@@ -235,6 +236,7 @@ async def run(
     except ControlError:
         await node.close()
         raise
+    _settle_memory()
     _announce(node.origin, dev=dev)
     served = await node.wait()
     status = 0 if served else 1
@@ -244,6 +246,17 @@ async def run(
     await node.close()
     deadline.cancel()
     return status
+
+
+def _settle_memory() -> None:
+    """Takes what is loaded so far out of the garbage collector's hands: full collections become short, and are made more often.
+
+    A participant who left is a few hundred objects in cycles. With the defaults, hundreds of them wait for a collection.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # so that the collector's idea of what is long-lived starts from nothing
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 class _Signals:
@@ -311,4 +324,6 @@ def _signal_server(parts: SignalParts) -> SignalServer:
 # Media is over once the leave messages are out; the engine only has to say goodbye on its transports.
 _ENGINE_DRAIN_S = 0.5
 _HTTP_SHUTDOWN_S = 1.0
+# The last is 10 by default. Full collections stay rare in a large node: each waits until a quarter is new.
+_GC_THRESHOLDS = (700, 10, 3)
 _SECOND_THOUGHT_S = 1.0

@@ -27,8 +27,8 @@ class Snapshot:
 
 
 def _snapshot(server: Server) -> Snapshot:
+    footprint = server.footprint()  # first: the request for the metrics is a descriptor, too
     held = {name: value for name, value in server.metrics().items() if name.split("{")[0] in HELD}
-    footprint = server.footprint()
     return Snapshot(held, footprint.descriptors, footprint.threads)
 
 
