@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from control import config as configuration
 from control.config import DEV_KEYS, Listen
 from control.errors import ConfigError, ControlError
@@ -95,6 +97,10 @@ def _listen(options: argparse.Namespace) -> Listen:
 def _check_config(options: argparse.Namespace) -> int:
     config = configuration.load(options.file, os.environ)
     configuration.check_serving(config, dev=False)
+    if config.http.tls is not None:
+        from control import tls
+
+        tls.from_files(config.http.tls.certificate, config.http.tls.key)
     sys.stdout.write(f"{options.file}: fine\n")
     return 0
 
@@ -138,8 +144,10 @@ def _grants(options: argparse.Namespace) -> Grants:
         raise ConfigError(f"--grants: there is no grant '{unknown[0]}'. Known: {', '.join(sorted(known))}.")
     try:
         return Grants.model_validate_json(json.dumps({"roomJoin": True, "room": options.room, **said}))
-    except ValueError as error:
-        raise ConfigError(f"--grants: {error}") from error
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        path = ".".join(str(part) for part in problem["loc"])
+        raise ConfigError(f"--grants: {path}: {problem['msg']}.") from error
 
 
 # ------------------------------------------------------------------------------------------------------ options

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,20 @@ class RtcConfig(_Section):
             except ValueError:
                 raise ValueError(f"'{address}' is not an IP address; host names are not looked up here") from None
         return addresses
+
+    @model_validator(mode="after")
+    def _ports_exist(self) -> RtcConfig:
+        last = self.udp_port + self.shard_count - 1
+        if self.udp_port and last > 65535:
+            raise ValueError(
+                f"with {self.shard_count} shards the last UDP port would be {last}; choose a lower udp_port"
+            )
+        return self
+
+    @property
+    def shard_count(self) -> int:
+        """`shards`, or one per CPU that this process may use."""
+        return self.shards or len(os.sched_getaffinity(0))
 
     @field_validator("tcp_port")
     @classmethod

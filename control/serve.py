@@ -154,7 +154,7 @@ class Node:
 
     def _start_engine(self, loop: asyncio.AbstractEventLoop, local: Sequence[addresses.Address]) -> EngineFacade:
         rtc = self._config.rtc
-        shards = rtc.shards or len(os.sched_getaffinity(0))
+        shards = rtc.shard_count
         bind = addresses.bindable(rtc.bind)
         self._advertise = addresses.advertised(rtc.advertise, bind, local, loopback=self._dev)
         if not bind:

@@ -73,6 +73,7 @@ def test_unknown_keys_are_refused_by_name(tmp_path: Path) -> None:
     [
         ("rtc: {udp_port: '7882'}", "rtc.udp_port: Input should be a valid integer."),
         ("rtc: {udp_port: 70000}", "rtc.udp_port: Input should be less than or equal to 65535."),
+        ("rtc: {udp_port: 65534, shards: 3}", "rtc: with 3 shards the last UDP port would be 65536; choose a lower"),
         ("rtc: {shards: true}", "rtc.shards: Input should be a valid integer."),
         ("rtc: {tcp_port: 7881}", "rtc.tcp_port: media over TCP is not served yet; leave it at 0."),
         ("rtc: {advertise: [example.org]}", "rtc.advertise: 'example.org' is not an IP address"),

@@ -260,6 +260,10 @@ async def test_config_check_says_fine_or_what_is_wrong(tmp_path: Path) -> None:
     status, out, errors = await run("config", "check", str(bad))
     assert (status, out) == (2, "")
     assert sorted(line.split(":")[0] for line in errors.splitlines()) == ["htttp", "rtc.udp_port"]
+    bad.write_text("keys: {own: key}\nhttp: {tls: {certificate: /none.pem, key: /none.key}}\n")
+    status, out, errors = await run("config", "check", str(bad))
+    assert (status, out) == (2, "")
+    assert errors.startswith("http.tls: /none.pem and /none.key cannot be used")
 
 
 async def test_token_prints_the_token_and_nothing_else() -> None:
@@ -286,7 +290,7 @@ async def test_token_uses_the_configured_key() -> None:
         (["--grants", "no"], "--grants: is not JSON"),
         (["--grants", "[]"], "--grants: should be a JSON object"),
         (["--grants", '{"canPublsh": true}'], "there is no grant 'canPublsh'"),
-        (["--grants", '{"canPublish": 1}'], "--grants:"),
+        (["--grants", '{"canPublish": 1}'], "--grants: canPublish: Input should be a valid boolean.\n"),
         (["--ttl", "soon"], "'soon' is not a time"),
         (["--key", "nobody"], "--key nobody: there is no such API key"),
     ],
