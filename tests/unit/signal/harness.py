@@ -6,8 +6,9 @@ import asyncio
 import base64
 import gzip
 import logging
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ from livekit.protocol import models, rtc
 
 from control.app import public_app
 from control.http import Runner
+from control.logs import JsonFormatter
 from control.metrics import Inventory, Metrics
 from control.serve import SignalParts
 from control.signal.server import SignalServer
@@ -32,15 +34,25 @@ KEY, SECRET = "devkey", "secretsecretsecretsecretsecretsecret"
 Message = rtc.SignalResponse
 
 
-class Faults(logging.Handler):
-    """Collects what was logged as an error: faults are contained, and would otherwise pass unseen."""
+class Log(logging.Handler):
+    """Collects what a server at level "info" would write. Faults are contained, and would otherwise pass unseen."""
 
     def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.messages: list[str] = []
+        super().__init__(logging.INFO)
+        self.setFormatter(JsonFormatter())
+        self.lines: list[str] = []
+        self.faults: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(self.format(record))
+        if record.name.startswith(("control", "sfu", "aiohttp")):
+            self.lines.append(self.format(record))
+        if record.levelno >= logging.ERROR:
+            self.faults.append(self.format(record))
+
+    def naming(self, names: Iterable[str]) -> list[str]:
+        """The lines that give one of the names away."""
+        pattern = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in {"127.0.0.1", "192.0.2.1", *names}))
+        return [line for line in self.lines if pattern.search(line)]
 
 
 class Call:
@@ -56,10 +68,12 @@ class Call:
         self.metrics: Metrics
         self._runner: Runner
         self._virtual = 0.0
-        self.faults = Faults()
+        self.log = Log()
 
     async def start(self) -> None:
-        logging.getLogger().addHandler(self.faults)
+        logging.getLogger().addHandler(self.log)
+        self._level = logging.getLogger().level
+        logging.getLogger().setLevel(logging.INFO)
         self.facade = EngineFacade(self.engine, asyncio.get_running_loop(), self.engine.shards)
         self.metrics = Metrics("1")
         parts = SignalParts(self.facade, {KEY: SECRET}, ["127.0.0.1"], self.metrics)
@@ -84,8 +98,10 @@ class Call:
         self.facade.flush()
         left = (self.engine.open_ids(), self.facade.counts())
         self.facade.close(0)
-        logging.getLogger().removeHandler(self.faults)
-        assert self.faults.messages == []
+        logging.getLogger().removeHandler(self.log)
+        logging.getLogger().setLevel(self._level)
+        assert self.log.faults == []
+        assert self.log.naming(client.identity for client in self.clients) == []
         empty = {"transports": 0, "producers": 0, "consumers": 0}
         assert left == (empty, empty)
 
