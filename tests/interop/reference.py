@@ -129,23 +129,31 @@ async def drops(server: Server) -> Counter[str]:
     return await labelled(server, "sfu_packets_dropped_total", "reason")
 
 
+class Rise(Counter[str]):
+    """By how much a counter rose, by label value."""
+
+    #: Set inside the block: how many must have been counted in all.
+    awaited: int = 0
+
+
 @contextlib.asynccontextmanager
 async def counted(
     server: Server, expected: Mapping[str, int], metric: str = "sfu_packets_dropped_total", label: str = "reason"
-) -> AsyncIterator[Counter[str]]:
-    """Each label value rises by at least so much. What is yielded holds every rise once the block is over."""
-    before, risen = await labelled(server, metric, label), Counter[str]()
+) -> AsyncIterator[Rise]:
+    """Each label value rises by at least so much, and all by `awaited`. What is yielded holds the rises after the block."""
+    before, risen = await labelled(server, metric, label), Rise()
 
     async def enough() -> bool:
         risen.clear()
         risen.update(await labelled(server, metric, label) - before)
-        return all(risen[name] >= count for name, count in expected.items())
+        return risen.total() >= risen.awaited and all(risen[name] >= count for name, count in expected.items())
 
     yield risen
     try:
         await eventually(enough, "", 6)
     except AssertionError:
-        raise AssertionError(f"{metric} rose by {dict(risen)}; expected is {dict(expected)}") from None
+        wanted = f"{dict(expected)} and {risen.awaited} in all"
+        raise AssertionError(f"{metric} rose by {dict(risen)}; expected is {wanted}") from None
 
 
 #: 20 ms a packet; a small picture is one packet a frame and more.

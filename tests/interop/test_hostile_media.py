@@ -41,7 +41,7 @@ async def test_noise_of_every_protocol_from_a_stranger(reference: Reference) -> 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.connect(("127.0.0.1", address[1]))
         async with counted(reference.server, reasons) as risen:
-            sent = await send_paced(stranger, itertools.islice(damaged(1), 1_500))
+            sent = risen.awaited = await send_paced(stranger, itertools.islice(damaged(1), 1_500))
     assert risen.total() == sent, risen
 
 
@@ -49,8 +49,8 @@ async def test_noise_of_every_protocol_on_the_path_of_a_publisher(reference: Ref
     reasons = {"unknown_protocol": 30, "stun_malformed": 30, "authentication": 50, "dtls": 30}
     async with counted(reference.server, reasons) as risen:
         sent = await reference.path.relay.inject(itertools.islice(damaged(2), 1_000))
-    print(sent, risen)
-    assert risen.total() >= 0.9 * sent, risen
+        risen.awaited = sent * 9 // 10  # repeated handshake messages are answered
+    assert risen.total() <= sent, risen
 
 
 def check(username: str, password: str | None = "not-the-password-at-all") -> bytes:
@@ -82,6 +82,7 @@ async def test_checks_with_bad_integrity_or_a_wrong_username(reference: Referenc
         async with counted(reference.server, expected) as risen:
             sent = await send_paced(stranger, [*forged, *strange, *cut])
             sent += await relay.inject([*forged, *strange, *cut])
+            risen.awaited = sent
         with pytest.raises(BlockingIOError):
             stranger.recv(2_048)  # none is answered
     assert risen.total() == sent, risen
@@ -102,7 +103,7 @@ async def test_replayed_and_forged_media_of_a_publisher(reference: Reference) ->
     cut = [packet[:11] for packet in rtp]
     expected = {"replayed": len(rtp) + len(rtcp), "authentication": len(ahead), "malformed": len(cut)}
     async with counted(reference.server, expected) as risen:
-        sent = await relay.inject([*rtp, *rtcp, *ahead, *cut])
+        sent = risen.awaited = await relay.inject([*rtp, *rtcp, *ahead, *cut])
     assert risen.total() == sent, risen
 
 

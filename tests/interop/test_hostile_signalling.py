@@ -96,6 +96,7 @@ async def test_a_token_that_grants_nothing_is_refused_with_its_reason(reference:
         counted(reference.server, expected, "sfu_joins_total", "result") as risen,
         aiohttp.ClientSession() as http,
     ):
+        risen.awaited = len(bad) if joins else 0
         for what, (token, code) in bad.items():
             headers = {**(_UPGRADE if joins else {}), **({"Authorization": f"Bearer {token}"} if token else {})}
             query = {"join_request": join_request(b"")}
