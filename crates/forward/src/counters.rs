@@ -24,6 +24,8 @@ counters! {
     producers = "producers.open";
     /// Gauge: consumers that exist.
     consumers = "consumers.open";
+    /// Gauge: timers that run, one at most for each transport.
+    timers = "timers.open";
     /// Transports that finished DTLS.
     transports_connected = "transports.connected";
     /// Ended by themselves: the handshake failed.
@@ -70,7 +72,7 @@ counters! {
     rtx_repeated = "rtx.repeated";
     /// Retransmissions held back: over 15 % of what is sent.
     rtx_over_budget = "rtx.over_budget";
-    /// Retransmissions that cannot be sent because RTX was not negotiated.
+    /// Retransmissions that cannot be sent: RTX was not negotiated, and the packet cannot be repeated byte for byte.
     rtx_unavailable = "rtx.unavailable";
     /// Sequence numbers asked for by subscribers.
     nack_in = "nack.in";

@@ -18,6 +18,10 @@ impl Deadlines {
         self.heap.first().copied()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// Sets, moves or clears a key's deadline.
     pub(crate) fn set(&mut self, key: Index, deadline: Option<Instant>) {
         let Some(deadline) = deadline else {

@@ -4,9 +4,11 @@
 
 mod alignment;
 mod outlet;
+mod stamps;
 
 pub(crate) use alignment::Alignment;
 pub(crate) use outlet::Outlet;
+pub(crate) use stamps::SentStamps;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -24,14 +26,15 @@ pub(crate) struct Consumer {
     pub(crate) template: HeaderTemplate,
     pub(crate) ssrc: u32,
     pub(crate) payload_type: u8,
-    pub(crate) rtx_payload_type: Option<u8>,
-    pub(crate) rtx_ssrc: Option<u32>,
+    /// `None` when the client has no RTX.
+    pub(crate) rtx: Option<RtxStream>,
     pub(crate) sent_packets: u32,
     pub(crate) sent_octets: u32,
     /// Index of the newest packet that left; `None` before the first.
     pub(crate) highest_sent: Option<u64>,
+    /// For a client without RTX.
+    pub(crate) sent_stamps: SentStamps,
     // The rest.
-    pub(crate) rtx_index: u64,
     pub(crate) guard: RepeatGuard,
     runs: VecDeque<Run>,
     pub(crate) id: ConsumerId,
@@ -43,6 +46,14 @@ pub(crate) struct Consumer {
     /// What the last sender report said.
     pub(crate) reported_packets: Option<u32>,
     pub(crate) mid: String,
+}
+
+/// The stream that carries a consumer's retransmissions (RFC 4588).
+#[derive(Debug)]
+pub(crate) struct RtxStream {
+    pub(crate) ssrc: u32,
+    pub(crate) payload_type: u8,
+    pub(crate) next_index: u64,
 }
 
 /// A stretch of packets from one encoding under one mapping; by it a retransmission is found again.
@@ -72,12 +83,15 @@ impl Consumer {
             template: HeaderTemplate::new(ids, &command.mid),
             ssrc: command.ssrc,
             payload_type: command.payload_type,
-            rtx_payload_type: command.rtx_payload_type,
-            rtx_ssrc: command.rtx_ssrc,
+            rtx: command.rtx_ssrc.zip(command.rtx_payload_type).map(|(ssrc, payload_type)| RtxStream {
+                ssrc,
+                payload_type,
+                next_index: rtx_index,
+            }),
             sent_packets: 0,
             sent_octets: 0,
             highest_sent: None,
-            rtx_index,
+            sent_stamps: SentStamps::default(),
             guard: RepeatGuard::default(),
             runs: VecDeque::new(),
             id: command.consumer,

@@ -19,7 +19,7 @@ pub(crate) struct HeaderFields {
 }
 
 /// What is stamped at departure.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamps {
     pub(crate) twcc: u16,
     pub(crate) abs_send_time: [u8; 3],

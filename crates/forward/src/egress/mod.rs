@@ -38,15 +38,33 @@ pub(crate) enum Treatment {
     Repair,
     /// On the RTX stream, with the VP8 payload descriptor rewritten.
     Vp8Repair,
+    /// Byte for byte as it was sent before.
+    Repeat,
+    /// Byte for byte, which includes the VP8 payload descriptor rewritten.
+    Vp8Repeat,
 }
 
 impl Treatment {
+    /// How a packet is sent again.
+    pub(crate) fn again(has_rtx: bool, rewrites_vp8: bool) -> Self {
+        match (has_rtx, rewrites_vp8) {
+            (true, false) => Self::Repair,
+            (true, true) => Self::Vp8Repair,
+            (false, false) => Self::Repeat,
+            (false, true) => Self::Vp8Repeat,
+        }
+    }
+
     pub(crate) fn is_repair(self) -> bool {
         matches!(self, Self::Repair | Self::Vp8Repair)
     }
 
+    pub(crate) fn is_repeat(self) -> bool {
+        matches!(self, Self::Repeat | Self::Vp8Repeat)
+    }
+
     pub(crate) fn rewrites_vp8(self) -> bool {
-        matches!(self, Self::Vp8 | Self::Vp8Repair)
+        matches!(self, Self::Vp8 | Self::Vp8Repair | Self::Vp8Repeat)
     }
 }
 

@@ -86,10 +86,13 @@ impl Forwarder {
         };
         let result = entry.transport.set_remote(now, remote).map_err(|refusal| refused(refusal.as_str()));
         if result.is_ok() {
-            entry.extensions = extension_map(&command.extensions);
-            for consumer in &entry.consumers {
+            let extensions = extension_map(&command.extensions);
+            let changed = !extensions.iter().eq(entry.extensions.iter());
+            entry.extensions = extensions;
+            for consumer in entry.consumers.iter().filter(|_| changed) {
                 if let Some(consumer) = self.consumers.get_mut(*consumer) {
                     consumer.template = HeaderTemplate::new(&entry.extensions, &consumer.mid);
+                    consumer.sent_stamps.clear();
                 }
             }
             // Early DTLS datagrams are handled now.
@@ -139,6 +142,7 @@ impl Forwarder {
             self.names.forget_path(path, at);
         }
         self.deadlines.remove(at);
+        self.counters.timers = self.deadlines.len() as u64;
         self.dirty.retain(|dirty| *dirty != at);
         self.background.retain(|waiting| *waiting != at);
         entry.transport.close(now);

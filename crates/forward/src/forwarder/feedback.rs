@@ -110,10 +110,6 @@ impl Forwarder {
         let (Some(consumer), Some(entry)) = (self.consumers.get_mut(consumer_at), self.transports.get_mut(at)) else {
             return;
         };
-        if consumer.rtx_ssrc.is_none() || consumer.rtx_payload_type.is_none() {
-            self.counters.rtx_unavailable += 1;
-            return;
-        }
         let oldest = self.clock.micros(now).saturating_sub(SPAN.as_micros() as u64);
         let found = consumer.index_of(seq).and_then(|index| {
             let run = *consumer.run_of(index)?;
@@ -126,14 +122,20 @@ impl Forwarder {
             self.counters.rtx_missing += 1;
             return;
         };
+        let has_rtx = consumer.rtx.is_some();
+        if !has_rtx && consumer.sent_stamps.of(index).is_none() {
+            self.counters.rtx_unavailable += 1;
+            return;
+        }
+        if !entry.budget.covers(len + OVERHEAD) {
+            self.counters.rtx_over_budget += 1;
+            return;
+        }
         if !consumer.guard.admit(now, seq, entry.measured_round_trip()) {
             self.counters.rtx_repeated += 1;
             return;
         }
-        if !entry.budget.spend(len + OVERHEAD) {
-            self.counters.rtx_over_budget += 1;
-            return;
-        }
+        entry.budget.spend(len + OVERHEAD);
         let descriptor = Descriptor {
             index,
             consumer: consumer_at,
@@ -142,7 +144,7 @@ impl Forwarder {
             timestamp: slot.timestamp.wrapping_add(run.timestamp_delta),
             picture_id: slot.picture_id.unwrap_or(0).wrapping_sub(run.picture_delta),
             tl0_picture_index: slot.tl0_picture_index.unwrap_or(0).wrapping_sub(run.tl0_delta),
-            treatment: if run.rewrites_vp8 { Treatment::Vp8Repair } else { Treatment::Repair },
+            treatment: Treatment::again(has_rtx, run.rewrites_vp8),
         };
         match consumer.kind {
             Kind::Audio => entry.egress.push_audio(descriptor),

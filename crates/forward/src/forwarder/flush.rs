@@ -121,9 +121,13 @@ impl<S: DatagramSink> Outbox<'_, S> {
         };
         let Some(srtp) = entry.transport.srtp_outbound() else { return };
         let Some((fields, index)) = number(consumer, descriptor, slot.marker, slot.filler) else { return };
-        let stamps = Stamps {
-            twcc: if consumer.template.has_twcc() { entry.stamper.stamp(media.departure_us, payload.len()) } else { 0 },
-            abs_send_time: media.abs_send_time,
+        let stamps = if descriptor.treatment.is_repeat() {
+            let Some(stamps) = consumer.sent_stamps.of(index) else { return };
+            stamps
+        } else {
+            let has_twcc = consumer.template.has_twcc();
+            let twcc = if has_twcc { entry.stamper.stamp(media.departure_us, payload.len()) } else { 0 };
+            Stamps { twcc, abs_send_time: media.abs_send_time }
         };
         let buf = &mut self.sink.reserve(path, max)[..max];
         let header_len = consumer.template.write(buf, &fields, stamps, passthrough, &entry.extensions);
@@ -135,10 +139,13 @@ impl<S: DatagramSink> Outbox<'_, S> {
         self.commit(len);
         self.counters.rtp_out += 1;
         self.counters.rtp_bytes_out += len as u64;
-        if descriptor.treatment.is_repair() {
+        if descriptor.treatment.is_repair() || descriptor.treatment.is_repeat() {
             self.counters.rtx_out += 1;
             self.counters.rtx_bytes_out += len as u64;
             return;
+        }
+        if consumer.rtx.is_none() {
+            consumer.sent_stamps.note(index, stamps);
         }
         entry.budget.earn(len);
         consumer.sent_packets = consumer.sent_packets.wrapping_add(1);
@@ -163,9 +170,9 @@ impl<S: DatagramSink> Outbox<'_, S> {
 fn number(consumer: &mut Consumer, descriptor: &Descriptor, marker: bool, filler: bool) -> Option<(HeaderFields, u64)> {
     let timestamp = descriptor.timestamp;
     if descriptor.treatment.is_repair() {
-        let (ssrc, payload_type) = (consumer.rtx_ssrc?, consumer.rtx_payload_type?);
-        let index = consumer.rtx_index;
-        consumer.rtx_index += 1;
+        let rtx = consumer.rtx.as_mut()?;
+        let (ssrc, payload_type, index) = (rtx.ssrc, rtx.payload_type, rtx.next_index);
+        rtx.next_index += 1;
         return Some((
             HeaderFields { payload_type, marker, padding: false, seq: index as u16, timestamp, ssrc },
             index,

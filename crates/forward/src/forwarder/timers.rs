@@ -21,6 +21,7 @@ impl Forwarder {
             // Whatever a timer says, time goes on.
             self.deadlines.set(at, next.map(|next| next.max(now + MIN_STEP)));
         }
+        self.counters.timers = self.deadlines.len() as u64;
         self.report_levels(now);
     }
 

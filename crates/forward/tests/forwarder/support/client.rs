@@ -22,6 +22,8 @@ pub struct Client {
     pub undecryptable: usize,
     /// Stamped on every packet when set.
     pub twcc_seq: Option<u16>,
+    /// Every media datagram as it came, while somebody wants them.
+    pub raw: Option<Vec<Vec<u8>>>,
     /// Drops datagrams on their way down for which this says so.
     pub drop_down: Option<Filter>,
 }
@@ -86,6 +88,7 @@ impl Client {
             rtcp: Vec::new(),
             undecryptable: 0,
             twcc_seq: Some(0),
+            raw: None,
             drop_down: None,
         }
     }
@@ -161,6 +164,10 @@ impl Client {
 
     /// Takes a datagram from the server.
     pub fn handle_datagram(&mut self, now: Instant, mut datagram: Vec<u8>) {
+        if let Some(raw) = self.raw.as_mut().filter(|_| wire::demux::classify(&datagram) == wire::demux::Protocol::Rtp)
+        {
+            raw.push(datagram.clone());
+        }
         match self.transport.handle_datagram(now, self.path, &mut datagram) {
             ClientInbound::Rtp(inbound) => self.handle_rtp(now, inbound.index, &datagram[..inbound.len]),
             ClientInbound::Rtcp(len) => self.rtcp.push((now, datagram[..len].to_vec())),

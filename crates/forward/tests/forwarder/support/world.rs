@@ -92,7 +92,7 @@ impl World {
     pub fn open_client(&mut self, extensions: ExtensionMap) -> usize {
         let at = self.clients.len();
         let local = SocketAddr::from(([10, 0, 1, at as u8], 5_000));
-        let mut client = Client::new(self.now, local, server_address(), extensions, self.seed + 100 * at as u64);
+        let client = Client::new(self.now, local, server_address(), extensions, self.seed + 100 * at as u64);
         let transport = TransportId(at as u64);
         let (ufrag, password) = (format!("server{at}"), format!("password-of-server-{at}"));
         self.command(Command::OpenTransport(OpenTransport {
@@ -101,19 +101,26 @@ impl World {
             ufrag: ufrag.clone(),
             password: password.clone(),
         }));
+        self.clients.push(client);
+        self.renegotiate(at);
+        let server = ServerParameters { ufrag, password, fingerprint: self.fingerprint.clone() };
+        self.clients[at].transport.connect(self.now, &server);
+        at
+    }
+
+    /// Says (again) what the client's SDP says.
+    pub fn renegotiate(&mut self, at: usize) {
+        let client = &self.clients[at];
         let remote = client.transport.remote();
+        let extensions = client.extensions.iter().map(|(id, uri)| (uri.as_str().to_owned(), id)).collect();
         self.command(Command::SetRemote(SetRemote {
-            transport,
+            transport: TransportId(at as u64),
             ufrag: remote.ufrag,
             password: remote.password,
             fingerprint: remote.fingerprint,
             sctp_port: remote.sctp_port,
-            extensions: client.extensions.iter().map(|(id, uri)| (uri.as_str().to_owned(), id)).collect(),
+            extensions,
         }));
-        let server = ServerParameters { ufrag, password, fingerprint: self.fingerprint.clone() };
-        client.transport.connect(self.now, &server);
-        self.clients.push(client);
-        at
     }
 
     pub fn set_links(&mut self, client: usize, up: LinkConfig, down: LinkConfig) {
