@@ -77,7 +77,12 @@ ENGINE_FAMILIES = (
         "sfu_engine_objects",
         "What the engine holds.",
         ("object",),
-        {"transports.open": ("transports",), "producers.open": ("producers",), "consumers.open": ("consumers",)},
+        {
+            "transports.open": ("transports",),
+            "producers.open": ("producers",),
+            "consumers.open": ("consumers",),
+            "timers.open": ("timers",),
+        },
         gauge=True,
     ),
     EngineFamily(

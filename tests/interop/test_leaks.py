@@ -52,6 +52,7 @@ async def test_two_hundred_joins_leave_nothing_behind(server: Server) -> None:
         for number in range(WARM_UP):
             await visit(number)
         before = await _settled(server)
+        assert before.held['sfu_engine_objects{object="timers"}'] > 0, "the engine says nothing about its timers"
         resident = server.footprint().resident_bytes
         for number in range(ROUNDS):
             await visit(number)
