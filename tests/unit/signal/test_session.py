@@ -13,7 +13,7 @@ from livekit.protocol import models, rtc
 from control.signal import session as session_module
 from control.tokens import verify
 from sfu import seam
-from tests.unit.signal.harness import KEY, SECRET, Call
+from tests.unit.signal.harness import KEY, SECRET, Call, Client
 
 ACTION = rtc.LeaveRequest.Action
 REASON = models.DisconnectReason
@@ -66,6 +66,20 @@ async def test_a_fresh_token_comes_at_the_start_and_again(call: Call) -> None:
         for _ in range(16):
             await alice.settle()
             call.tick(19)
+
+
+async def test_a_fresh_token_resumes_after_the_first_has_expired(call: Call) -> None:
+    alice, bob = await call.join("alice", ttl_s=-59), await call.join("bob")
+    token = (await alice.expect("refresh_token")).refresh_token
+    await alice.drop()
+    again = Client(call, "alice", reconnect_sid=alice.joined.participant.sid)
+    again._token = token
+    call.clients.append(again)
+    await again.connect()
+    await again.expect("reconnect")
+    await bob.settle()
+    people = [info for message in bob.received("update") for info in message.update.participants]
+    assert not [info for info in people if info.state == info.State.DISCONNECTED]
 
 
 async def test_leave_removes_at_once_and_closes_the_socket(call: Call) -> None:
