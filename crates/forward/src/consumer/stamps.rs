@@ -6,8 +6,10 @@ use crate::egress::Stamps;
 /// The stamps of a consumer's last packets, by index. Made with the first one.
 #[derive(Debug, Default)]
 pub(crate) struct SentStamps {
-    sent: Option<Box<[Option<(u64, Stamps)>; KEPT]>>,
+    sent: Option<Box<[Sent; KEPT]>>,
 }
+
+type Sent = Option<(u64, Stamps)>;
 
 impl SentStamps {
     /// A packet left.
