@@ -217,3 +217,28 @@ fn audio_levels_pass_through_and_are_told_in_windows() {
         .collect();
     assert_eq!(levels, [vec![(forward::ProducerId(0), 30)]]);
 }
+
+#[test]
+fn feedback_about_nothing_costs_little() {
+    let mut world = World::new(9);
+    let (alice, bob) = (world.add_client(), world.add_client());
+    let mut video = Video::publish(&mut world, alice, 0, &[]);
+    world.consume(bob, 0, 0, Consume::default());
+    video.run(&mut world, ms(500));
+    // 40 bytes that speak of 65,535 packets, and that 36 times.
+    let mut feedback = vec![0xaf, 205, 0, 9, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0xff, 0xff, 0, 0, 1, 0];
+    for run in [0x1fff_u16; 8].into_iter().chain([7]) {
+        feedback.extend(run.to_be_bytes());
+    }
+    feedback.extend([0, 2]);
+    let now = world.now;
+    world.clients[bob].send_rtcp(now, |buf| {
+        for packet in buf.chunks_exact_mut(40).take(36) {
+            packet.copy_from_slice(&feedback);
+        }
+        Some(36 * 40)
+    });
+    world.run_for(ms(1));
+    let counters = world.counters();
+    assert_eq!((counters.twcc_in, counters.twcc_reported_lost, counters.drop_malformed), (0, 0, 1));
+}
