@@ -13,8 +13,8 @@ use mio::{Events, Interest, Poll, Token};
 use quinn_udp::{Transmit, UdpSocketState};
 use serde::{Deserialize, Serialize};
 
-use crate::media::Stream;
 use crate::Failure;
+use crate::media::Stream;
 
 /// ICE credentials of one end and, of a client, its certificate's fingerprint.
 #[derive(Serialize, Deserialize)]
