@@ -30,7 +30,8 @@ from tests.support.server import Server
 
 LIMIT = 80
 LOOPBACK = 1  # interface index of lo
-ETHERNET, IPV4, UDP = 14, 0x0800, 17
+ETHERNET, IPV4, IPV6, UDP = 14, 0x0800, 0x86DD, 17
+EVERY_PROTOCOL = 3  # ETH_P_ALL
 
 
 def shape_of(protocol: str, datagram: bytes) -> tuple[object, ...]:
@@ -44,11 +45,11 @@ def shape_of(protocol: str, datagram: bytes) -> tuple[object, ...]:
 
 
 class Capture:
-    """Collects the UDP payloads to and from one port until `stop`."""
+    """Collects the UDP payloads to and from some ports until `stop`."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(IPV4))
+    def __init__(self, ports: set[int]) -> None:
+        self._ports = ports
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(EVERY_PROTOCOL))
         self._socket.bind((socket.if_indextoname(LOOPBACK), 0))
         self._socket.settimeout(0.2)
         self._running = True
@@ -68,20 +69,23 @@ class Capture:
             with contextlib.suppress(TimeoutError):
                 frame, address = self._socket.recvfrom(65_536)
                 if address[2] != socket.PACKET_OUTGOING:  # loopback shows every packet twice
-                    self._take(frame[ETHERNET:])
+                    self._take(struct.unpack_from(">H", frame, ETHERNET - 2)[0], frame[ETHERNET:])
 
-    def _take(self, packet: bytes) -> None:
-        header = (packet[0] & 15) * 4
-        if packet[9] != UDP:
+    def _take(self, family: int, packet: bytes) -> None:
+        if family == IPV4 and packet[9] == UDP:
+            header = (packet[0] & 15) * 4
+        elif family == IPV6 and packet[6] == UDP:
+            header = 40
+        else:
             return
         source, target, length = struct.unpack_from(">HHH", packet, header)
-        if self._port not in (source, target):
+        if self._ports.isdisjoint((source, target)):
             return
         datagram = packet[header + 8 : header + length]
         protocol = protocol_of(datagram)
         if protocol is None:
             return
-        shape = (protocol, target == self._port, *shape_of(protocol, datagram))
+        shape = (protocol, target in self._ports, *shape_of(protocol, datagram))
         self._seen[shape] = self._seen.get(shape, 0) + 1
         if self._seen[shape] <= 3 and len(self.kept[protocol]) < LIMIT:
             self.kept[protocol].append(datagram)
@@ -89,7 +93,7 @@ class Capture:
 
 @contextlib.contextmanager
 def capturing(server: Server, client: str, out: Path) -> Iterator[None]:
-    capture = Capture(udp_port_of(server.pid))
+    capture = Capture(udp_ports_of(server.pid))
     try:
         yield
     finally:
@@ -101,19 +105,13 @@ def capturing(server: Server, client: str, out: Path) -> Iterator[None]:
             print(f"{client}: {len(datagrams)} {protocol}")
 
 
-def udp_port_of(pid: int) -> int:
-    """The port that the server's only shard has bound."""
-    inodes = {
-        link.readlink().name[len("socket:[") : -1]
-        for link in Path(f"/proc/{pid}/fd").iterdir()
-        if link.readlink().name.startswith("socket:[")
-    }
-    for table in ("udp", "udp6"):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[9] in inodes:
-                return int(fields[1].rpartition(":")[2], 16)
-    raise SystemExit("the server has no UDP socket")
+def udp_ports_of(pid: int) -> set[int]:
+    """The ports that the server has bound: one for each address family."""
+    targets = [link.readlink().name for link in Path(f"/proc/{pid}/fd").iterdir()]
+    inodes = {name[len("socket:[") : -1] for name in targets if name.startswith("socket:[")}
+    tables = [Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:] for name in ("udp", "udp6")]
+    rows = [line.split() for table in tables for line in table]
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[9] in inodes}
 
 
 async def python_sdk(server: Server, out: Path) -> None:
