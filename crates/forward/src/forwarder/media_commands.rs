@@ -46,20 +46,29 @@ impl Forwarder {
         };
         let at = self.producers.insert(producer);
         self.names.producers.insert(command.producer, at);
-        self.enter_signalled(transport, at, &command.encodings);
+        self.enter_known(transport, at, &command.encodings);
         self.counters.producers = self.producers.len() as u64;
         Ok(())
     }
 
-    fn enter_signalled(&mut self, transport: Index, producer: Index, encodings: &[EncodingParameters]) {
-        let Some(entry) = self.transports.get_mut(transport) else { return };
-        entry.producers.push(producer);
+    /// What is known before the first packet: signalled SSRCs, and those that an earlier producer of this section had.
+    fn enter_known(&mut self, transport: Index, at: Index, encodings: &[EncodingParameters]) {
+        let (Some(entry), Some(producer)) = (self.transports.get_mut(transport), self.producers.get_mut(at)) else {
+            return;
+        };
+        entry.producers.push(at);
+        for (ssrc, rid, is_rtx) in entry.inbound.adopt(&producer.mid) {
+            let Some(encoding) = producer.encoding_by_rid(rid.as_deref()) else { continue };
+            if entry.inbound.enter(ssrc, Route { producer: at, encoding, is_rtx }) && !is_rtx {
+                producer.encodings[usize::from(encoding)].ssrc.get_or_insert(Ssrc(ssrc));
+            }
+        }
         for (encoding, parameters) in encodings.iter().enumerate() {
             let encoding = encoding as u8;
             let ssrcs = [(parameters.ssrc, false), (parameters.rtx_ssrc, true)];
             for (ssrc, is_rtx) in ssrcs {
                 if let Some(ssrc) = ssrc {
-                    entry.inbound.enter(ssrc, Route { producer, encoding, is_rtx });
+                    entry.inbound.enter(ssrc, Route { producer: at, encoding, is_rtx });
                 }
             }
         }
@@ -84,7 +93,9 @@ impl Forwarder {
         }
         if let Some(entry) = self.transports.get_mut(producer.transport) {
             entry.producers.retain(|other| *other != at);
-            entry.inbound.forget(at);
+            let rid_of =
+                |encoding| producer.encodings.get(usize::from(encoding)).and_then(|it: &Encoding| it.rid.clone());
+            entry.inbound.forget(at, &producer.mid, rid_of);
         }
         self.levels.forget(at);
         self.counters.producers = self.producers.len() as u64;

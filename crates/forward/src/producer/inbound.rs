@@ -1,5 +1,7 @@
 //! Which SSRC of a transport carries what. Entered after authentication only, and bounded: the client chooses its SSRCs.
 
+use std::collections::VecDeque;
+
 use crate::slab::Index;
 
 /// What an SSRC carries.
@@ -11,9 +13,20 @@ pub(crate) struct Route {
     pub(crate) is_rtx: bool,
 }
 
+/// A stream of a producer that is gone.
+#[derive(Debug)]
+struct Orphan {
+    ssrc: u32,
+    mid: String,
+    rid: Option<String>,
+    is_rtx: bool,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct InboundTable {
     routes: Vec<(u32, Route)>,
+    /// Clients stop naming streams once we have acknowledged them, so the names outlive their producer.
+    orphans: VecDeque<Orphan>,
     /// Where the last packet's route was: packets come in runs.
     recent: usize,
 }
@@ -38,9 +51,22 @@ impl InboundTable {
         true
     }
 
-    /// A producer is gone.
-    pub(crate) fn forget(&mut self, producer: Index) {
-        self.routes.retain(|(_, route)| route.producer != producer);
+    /// A producer is gone; its section's name and those of its encodings are remembered with their SSRCs.
+    pub(crate) fn forget(&mut self, producer: Index, mid: &str, rid_of: impl Fn(u8) -> Option<String>) {
+        for (ssrc, route) in self.routes.extract_if(.., |(_, route)| route.producer == producer) {
+            let (rid, is_rtx) = (rid_of(route.encoding), route.is_rtx);
+            self.orphans.push_back(Orphan { ssrc, mid: mid.to_owned(), rid, is_rtx });
+        }
+        let excess = self.orphans.len().saturating_sub(MAX_SSRCS);
+        self.orphans.drain(..excess);
+    }
+
+    /// What a new producer in this section may still be sent on: (SSRC, rid, whether it carries retransmissions).
+    pub(crate) fn adopt(&mut self, mid: &str) -> Vec<(u32, Option<String>, bool)> {
+        let (adopted, others) = std::mem::take(&mut self.orphans).into_iter().partition(|orphan| orphan.mid == mid);
+        self.orphans = others;
+        let adopted: VecDeque<Orphan> = adopted;
+        adopted.into_iter().map(|orphan| (orphan.ssrc, orphan.rid, orphan.is_rtx)).collect()
     }
 }
 
@@ -71,8 +97,16 @@ mod tests {
             assert!(table.enter(ssrc, route(ssrc, 0)));
         }
         assert!(!table.enter(1_000, route(1_000, 0)));
-        table.forget(5);
+        table.forget(5, "a", |_| Some("q".to_owned()));
         assert!(table.enter(1_000, route(1_000, 0)));
         assert_eq!(table.find(5), None);
+        assert_eq!(table.adopt("b"), []);
+        assert_eq!(table.adopt("a"), [(5, Some("q".to_owned()), false)]);
+        assert_eq!(table.adopt("a"), []);
+        for ssrc in 0..2 * MAX_SSRCS as u32 {
+            assert!(table.enter(ssrc, route(7, 0)));
+            table.forget(7, "c", |_| None);
+        }
+        assert_eq!(table.adopt("c").len(), MAX_SSRCS);
     }
 }

@@ -1,7 +1,7 @@
 //! A consumer moves between simulcast encodings at keyframes, and what it gets looks like one stream.
 
 use crate::support::{Consume, Receiver, SIMULCAST, Video, VideoConfig, World, ms};
-use forward::Event;
+use forward::{Command, Event, ProducerId, RemoveProducer};
 
 fn call(seed: u64, encoding: u8) -> (World, Video, Receiver) {
     let mut world = World::new(seed);
@@ -175,4 +175,22 @@ fn a_straggler_of_the_old_ssrc_does_not_take_the_encoding_back() {
     assert_eq!(world.layers_of(0).len(), changes);
     receiver.take(&world);
     receiver.assert_continuous_video();
+}
+
+#[test]
+fn a_producer_that_is_added_again_finds_the_streams_that_no_longer_say_their_names() {
+    let (mut world, mut video, _) = call(10, 2);
+    video.run(&mut world, ms(500));
+    world.command(Command::RemoveProducer(RemoveProducer { producer: ProducerId(0) }));
+    // The client was told that its packets arrived: it names its streams no more, and goes on.
+    video.is_acknowledged = true;
+    video.publish_again(&mut world, 4, SIMULCAST);
+    let ssrc = world.consume(1, 4, 4, Consume::default());
+    video.encodings.iter_mut().for_each(|encoding| encoding.wants_keyframe = true);
+    video.run(&mut world, ms(1_000));
+    let mut receiver = Receiver::new(1, ssrc);
+    receiver.take(&world);
+    receiver.assert_continuous_video();
+    assert_eq!(world.layers_of(4).last(), Some(&Some(2)));
+    assert!(receiver.origins().len() > 60, "{}", receiver.origins().len());
 }

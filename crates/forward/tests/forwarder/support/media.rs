@@ -16,6 +16,8 @@ pub struct Video {
     mid: String,
     pub encodings: Vec<VideoEncoding>,
     config: VideoConfig,
+    /// Its packets carry neither MID nor RID any more.
+    pub is_acknowledged: bool,
     /// RTCP of the client that was dealt with.
     rtcp_seen: usize,
 }
@@ -81,19 +83,7 @@ impl Video {
         config: VideoConfig,
     ) -> Self {
         let mid: &'static str = ["v0", "v1", "v2", "v3"][producer as usize % 4];
-        world.publish(
-            client,
-            producer,
-            &Publish {
-                kind: Kind::Video,
-                mime_type: "video/VP8",
-                mid,
-                rids,
-                nack: true,
-                transport_cc: true,
-                remb: false,
-            },
-        );
+        publish_vp8(world, client, producer, mid, rids);
         let count = rids.len().max(1);
         let encodings = (0..count).map(|at| VideoEncoding {
             rid: rids.get(at).map(|rid| (*rid).to_owned()),
@@ -111,7 +101,14 @@ impl Video {
             history: HashMap::new(),
             sent_packets: 0,
         });
-        Self { client, mid: mid.to_owned(), encodings: encodings.collect(), config, rtcp_seen: 0 }
+        let encodings = encodings.collect();
+        Self { client, mid: mid.to_owned(), encodings, config, is_acknowledged: false, rtcp_seen: 0 }
+    }
+
+    /// The same camera in the same section, as another producer.
+    pub fn publish_again(&self, world: &mut World, producer: u64, rids: &'static [&'static str]) {
+        let mid = ["v0", "v1", "v2", "v3"].into_iter().find(|mid| *mid == self.mid).expect("one of ours");
+        publish_vp8(world, self.client, producer, mid, rids);
     }
 
     /// Films for a while.
@@ -142,7 +139,8 @@ impl Video {
     pub fn next_frame(&mut self, at: usize) -> Vec<RtpSpec> {
         let ticks = (self.config.frame_interval.as_micros() as u32 * 9).div_ceil(100);
         let config = self.config;
-        let mid = self.mid.clone();
+        let mid = Some(self.mid.clone()).filter(|_| !self.is_acknowledged);
+        let is_acknowledged = self.is_acknowledged;
         let encoding = &mut self.encodings[at];
         encoding.timestamp = encoding.timestamp.wrapping_add(ticks);
         if !encoding.active {
@@ -163,8 +161,8 @@ impl Video {
                 timestamp: encoding.timestamp,
                 marker: number + 1 == count,
                 payload: encoding.payload(at, number, keyframe, config.payload_bytes),
-                mid: Some(mid.clone()),
-                rid: encoding.rid.clone(),
+                mid: mid.clone(),
+                rid: encoding.rid.clone().filter(|_| !is_acknowledged),
                 ..RtpSpec::default()
             };
             encoding.history.insert(encoding.index as u16, spec.clone());
@@ -231,6 +229,12 @@ impl Video {
             }
         }
     }
+}
+
+fn publish_vp8(world: &mut World, client: usize, producer: u64, mid: &'static str, rids: &'static [&'static str]) {
+    let what =
+        Publish { kind: Kind::Video, mime_type: "video/VP8", mid, rids, nack: true, transport_cc: true, remb: false };
+    world.publish(client, producer, &what);
 }
 
 impl VideoEncoding {
