@@ -7,7 +7,9 @@ use crate::slab::Index;
 /// The producers heard in the current window.
 #[derive(Debug, Default)]
 pub(crate) struct LevelWindow {
-    loudest: Vec<(Index, u8)>,
+    heard: Vec<Index>,
+    /// By producer; `SILENCE` for those not heard.
+    loudest: Vec<u8>,
     ends_at: Option<Instant>,
 }
 
@@ -18,15 +20,22 @@ impl LevelWindow {
             return;
         }
         self.ends_at.get_or_insert(now + WINDOW);
-        match self.loudest.iter_mut().find(|(heard, _)| *heard == producer) {
-            Some((_, loudest)) => *loudest = level.min(*loudest),
-            None => self.loudest.push((producer, level)),
+        let at = producer as usize;
+        if self.loudest.len() <= at {
+            self.loudest.resize(at + 1, SILENCE);
         }
+        if self.loudest[at] == SILENCE {
+            self.heard.push(producer);
+        }
+        self.loudest[at] = level.min(self.loudest[at]);
     }
 
     /// A producer is gone; its index may be used again.
     pub(crate) fn forget(&mut self, producer: Index) {
-        self.loudest.retain(|(heard, _)| *heard != producer);
+        self.heard.retain(|heard| *heard != producer);
+        if let Some(loudest) = self.loudest.get_mut(producer as usize) {
+            *loudest = SILENCE;
+        }
     }
 
     /// When the window ends; `None` while nobody is heard.
@@ -38,7 +47,9 @@ impl LevelWindow {
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<Vec<(Index, u8)>> {
         self.ends_at.filter(|ends_at| *ends_at <= now)?;
         self.ends_at = None;
-        Some(std::mem::take(&mut self.loudest)).filter(|loudest| !loudest.is_empty())
+        let loudest = &mut self.loudest;
+        let heard = self.heard.drain(..).map(|at| (at, std::mem::replace(&mut loudest[at as usize], SILENCE)));
+        Some(heard.collect()).filter(|heard: &Vec<_>| !heard.is_empty())
     }
 }
 
@@ -61,5 +72,9 @@ mod tests {
         assert_eq!(window.handle_timeout(start + Duration::from_millis(99)), None);
         assert_eq!(window.handle_timeout(start + WINDOW), Some(vec![(1, 30), (2, 60)]));
         assert_eq!(window.poll_timeout(), None);
+        window.record(start, 2, 70);
+        window.record(start, 1, 80);
+        window.forget(2);
+        assert_eq!(window.handle_timeout(start + WINDOW), Some(vec![(1, 80)]));
     }
 }
