@@ -47,6 +47,7 @@ impl Forwarder {
                 }
                 self.settle(now, at);
             }
+            StunOutcome::Ignored => {}
             StunOutcome::Rejected(StunRejection::Malformed) => self.counters.drop_stun_malformed += 1,
             StunOutcome::Rejected(StunRejection::BadIntegrity) => self.counters.drop_stun_integrity += 1,
             StunOutcome::Rejected(_) => self.counters.drop_stun_other += 1,

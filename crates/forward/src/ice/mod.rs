@@ -86,8 +86,8 @@ impl Agent {
         match message.class() {
             Class::Request => self.handle_request(now, path, &message, datagram.len()),
             Class::Success => self.handle_response(now, path, &message),
-            // A keep-alive: nothing in it to verify, nothing to do.
-            Class::Indication if self.paths.get(path).is_some() => StunOutcome::Verified { new_path: false },
+            // A keep-alive: it proves nothing, and nothing is to do.
+            Class::Indication if self.paths.get(path).is_some() => StunOutcome::Ignored,
             // Our checks are answered with an error: the path stays unproven.
             Class::Indication | Class::Error => StunOutcome::Rejected(StunRejection::UnknownTransaction),
         }

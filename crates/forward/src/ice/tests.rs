@@ -180,3 +180,16 @@ fn transaction_ids_differ_between_seeds_and_draws() {
         assert!(!drawn[..at].contains(nonce));
     }
 }
+
+#[test]
+fn an_indication_proves_nothing() {
+    let mut agent = agent();
+    let now = Instant::now();
+    agent.handle_stun(now, path(1), &check(&server(), "serv:clie", |_| ()));
+    let due = agent.poll_timeout();
+    let mut buf = [0; 100];
+    let len = Writer::new(&mut buf, Class::Indication, Method::BINDING, TransactionId([3; 12])).finish().unwrap();
+    let outcome = agent.handle_stun(now + Duration::from_secs(10), path(1), &buf[..len]);
+    assert_eq!(outcome, StunOutcome::Ignored);
+    assert_eq!(agent.poll_timeout(), due);
+}

@@ -77,6 +77,8 @@ pub enum StunOutcome {
         /// The path was not known before: its tuple belongs to this transport from now on.
         new_path: bool,
     },
+    /// A keep-alive, which carries no proof of anything.
+    Ignored,
     /// Dropped in silence.
     Rejected(StunRejection),
 }
