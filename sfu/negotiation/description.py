@@ -18,10 +18,23 @@ Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 Attributes = dict[str, list[str]]
 
 
+class SessionLevel:
+    """What comes before the first m= line, and what the sections share. Sections hold this and not the description:
+    a description is not part of a cycle, so its hundreds of objects go as soon as it is not needed."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        self.codec_tables: dict[tuple[object, ...], CodecTable] = {}
+
+    @cached_property
+    def attributes(self) -> Attributes:
+        return _index(self.lines)
+
+
 class Section:
     """The lines from one m= line to the next. `lines` are without their ends."""
 
-    def __init__(self, lines: list[str], description: SessionDescription) -> None:
+    def __init__(self, lines: list[str], session: SessionLevel) -> None:
         match = _MEDIA_LINE.fullmatch(lines[0])
         if match is None:
             raise SdpError(f"bad media line: {lines[0][:80]!r}")
@@ -30,7 +43,7 @@ class Section:
         self.port = int(match[2])
         self.protocol: str = match[3]
         self.formats: list[str] = match[4].split()
-        self._description = description
+        self._session = session
 
     @cached_property
     def attributes(self) -> Attributes:
@@ -44,7 +57,7 @@ class Section:
 
     def inherited(self, name: str) -> list[str]:
         """The values here, else those of the session (for ice-ufrag, fingerprint, setup ...)."""
-        return self.attributes.get(name) or self._description.attributes.get(name, [])
+        return self.attributes.get(name) or self._session.attributes.get(name, [])
 
     @cached_property
     def mid(self) -> str:
@@ -63,7 +76,7 @@ class Section:
             if name in self.attributes:
                 return name
         for name in _DIRECTIONS:
-            if name in self._description.attributes:
+            if name in self._session.attributes:
                 return name
         return "sendrecv"
 
@@ -77,7 +90,7 @@ class Section:
         """What the section can carry, in order of preference."""
         lines = self.attributes
         key = (self.kind, *self.formats, *(tuple(lines.get(name, ())) for name in ("rtpmap", "fmtp", "rtcp-fb")))
-        tables = self._description.codec_tables
+        tables = self._session.codec_tables
         if key not in tables:
             tables[key] = CodecTable.parse(self.kind, self.formats, lines)
         return tables[key]
@@ -90,9 +103,8 @@ class SessionDescription:
         starts = [number for number, line in enumerate(lines) if line.startswith("m=")]
         if len(starts) > MAX_SECTIONS:
             raise SdpError(f"{len(starts)} media sections; at most {MAX_SECTIONS} are read")
-        self.lines = lines[: starts[0]] if starts else lines
-        self.codec_tables: dict[tuple[object, ...], CodecTable] = {}
-        self.sections = [Section(lines[start:end], self) for start, end in pairwise([*starts, len(lines)])]
+        self._session = SessionLevel(lines[: starts[0]] if starts else lines)
+        self.sections = [Section(lines[start:end], self._session) for start, end in pairwise([*starts, len(lines)])]
 
     @classmethod
     def parse(cls, text: str) -> SessionDescription:
@@ -108,13 +120,13 @@ class SessionDescription:
         return cls(lines)
 
     def __str__(self) -> str:
-        lines = [self.lines, *(section.lines for section in self.sections)]
+        lines = [self._session.lines, *(section.lines for section in self.sections)]
         return "\r\n".join(chain.from_iterable(lines)) + "\r\n"
 
-    @cached_property
+    @property
     def attributes(self) -> Attributes:
         """Attributes of the session level."""
-        return _index(self.lines)
+        return self._session.attributes
 
     @cached_property
     def bundle(self) -> list[str] | None:
