@@ -60,27 +60,27 @@ async def samples_of(participants: list[Participant]) -> dict[str, Sample]:
     return dict(zip((each.identity for each in participants), taken, strict=True))
 
 
-async def until_best(participants: list[Participant], timeout_s: float = 25) -> None:
-    """Waits until everybody decodes the best encoding of everybody else."""
+async def until_best(participants: list[Participant], timeout_s: float = 25, lines: int = LIGHT["height"]) -> None:
+    """Waits until everybody decodes the best encoding of everybody else: `lines` of it, once the encoder has come up to that."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
     while True:
         samples = await samples_of(participants)
-        late = list(_not_best(samples))
+        late = _not_best(samples, lines)
         if not late:
             return
         assert loop.time() < deadline, f"after {timeout_s} s the best encoding does not arrive: {late}"
         await asyncio.sleep(0.25)
 
 
-def _not_best(samples: dict[str, Sample]) -> list[str]:
+def _not_best(samples: dict[str, Sample], lines: int) -> list[str]:
     late = []
     for receiver, sample in samples.items():
         heights = {each["identity"]: each["height"] for each in videos(sample["inbound"]) if each["framesDecoded"]}
         for sender in samples:
-            best = max((each["height"] for each in videos(samples[sender]["outbound"])), default=0)
-            if sender != receiver and (best == 0 or heights.get(sender) != best):
-                late.append(f"{sender} -> {receiver}: {heights.get(sender)} of {best} lines")
+            if sender != receiver and heights.get(sender) != lines:
+                sent = [each["height"] for each in videos(samples[sender]["outbound"])]
+                late.append(f"{sender} -> {receiver}: {heights.get(sender)} lines of {sent}")
     return late
 
 
@@ -115,6 +115,7 @@ def videos(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _encoding(sample: Sample, height: int) -> dict[str, Any]:
-    matching = [each for each in videos(sample["outbound"]) if each["height"] == height]
-    assert len(matching) == 1, f"{height} lines arrive; sent are {videos(sample['outbound'])}"
+    sent = videos(sample["outbound"])
+    matching = sent if len(sent) == 1 else [each for each in sent if each["height"] == height]
+    assert len(matching) == 1, f"{height} lines arrive; sent are {sent}"
     return matching[0]
