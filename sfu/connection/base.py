@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,9 +10,18 @@ from typing import Protocol
 from livekit.protocol import rtc
 
 from sfu import seam
+from sfu.connection.transport import ClientTransport
 from sfu.engine import EngineFacade
 from sfu.ids import TrackSid
-from sfu.negotiation import AudioOptions, InboundTrack, OutboundTrack, PlacedTrack
+from sfu.negotiation import (
+    Answer,
+    Answerer,
+    AudioOptions,
+    InboundTrack,
+    OutboundTrack,
+    PlacedTrack,
+    SessionDescription,
+)
 
 
 class OutboundSource(Protocol):
@@ -46,7 +56,7 @@ class Outbound:
     consumer: seam.ConsumerId | None = None
 
 
-class Connection:
+class Connection(ABC):
     """Verbs: `attach`, `detach`, `configure` for outbound tracks; `handle_offer`, `handle_answer`, `handle_timeout`.
 
     Changes take effect once per loop iteration: many tracks, one negotiation.
@@ -63,36 +73,36 @@ class Connection:
     # ------------------------------------------------------------------------------------- for the subclass to say
 
     @property
+    @abstractmethod
     def data_transport(self) -> seam.TransportId:
         """The transport on which the client reads data."""
-        raise NotImplementedError
 
-    def transports(self) -> tuple[seam.TransportId, ...]:
-        raise NotImplementedError
+    @abstractmethod
+    def transports(self) -> tuple[seam.TransportId, ...]: ...
 
+    @abstractmethod
     def handle_offer(self, sdp: str, offer_id: int) -> None:
         """Raises `SdpError`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def handle_answer(self, sdp: str, answer_id: int) -> None:
         """Raises `SdpError`."""
-        raise NotImplementedError
 
-    def handle_timeout(self, now: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def handle_timeout(self, now: float) -> None: ...
 
+    @abstractmethod
     def resume(self) -> None:
         """A new signalling connection took over: whatever was in flight on the old one is lost."""
-        raise NotImplementedError
 
-    def _negotiate(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _negotiate(self) -> None: ...
 
-    def _mint_ssrc(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def _mint_ssrc(self) -> int: ...
 
-    def _close_transports(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _close_transports(self) -> None: ...
 
     # ------------------------------------------------------------------------------------------- outbound tracks
 
@@ -138,6 +148,28 @@ class Connection:
     def _mark_dirty(self) -> None:
         self._dirty = True
         self._engine.defer(self._negotiate)
+
+    def _answer(
+        self,
+        transport: ClientTransport,
+        answerer: Answerer,
+        offer: SessionDescription,
+        offer_id: int,
+        tracks: Sequence[OutboundTrack],
+    ) -> Answer:
+        """Answers the client's offer: the client and the engine know, the caller does the rest. Raises `SdpError`."""
+        if answerer.restarts_ice(offer):
+            answerer.local = transport.restart_ice()
+        answer = answerer.answer(offer, tracks, self._host.codec_for, self._host.audio_options)
+        transport.set_remote(answer.remote)
+        self._host.send(
+            rtc.SignalResponse(
+                answer=rtc.SessionDescription(
+                    type="answer", sdp=answer.sdp, id=offer_id, mid_to_track_id=dict(answer.mid_to_track_id)
+                )
+            )
+        )
+        return answer
 
     def _start(self, placed: Iterable[PlacedTrack], transport: seam.TransportId) -> None:
         """Adds the consumers whose section is agreed now."""

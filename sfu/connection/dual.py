@@ -55,17 +55,7 @@ class DualPeerConnection(Connection):
             self._publisher = ClientTransport(self._engine, self._shard, self._candidates, self._listener)
             self._answerer = Answerer(self._publisher.local)
         offer = SessionDescription.parse(sdp)
-        if self._answerer.restarts_ice(offer):
-            self._answerer.local = self._publisher.restart_ice()
-        answer = self._answerer.answer(offer, (), self._host.codec_for, self._host.audio_options)
-        self._publisher.set_remote(answer.remote)
-        self._host.send(
-            rtc.SignalResponse(
-                answer=rtc.SessionDescription(
-                    type="answer", sdp=answer.sdp, id=offer_id, mid_to_track_id=dict(answer.mid_to_track_id)
-                )
-            )
-        )
+        answer = self._answer(self._publisher, self._answerer, offer, offer_id, ())
         self._host.handle_inbound(self._publisher.id, answer.inbound)
 
     # -------------------------------------------------------------------------------------- subscriber connection

@@ -49,18 +49,8 @@ class SinglePeerConnection(Connection):
 
     def handle_offer(self, sdp: str, offer_id: int) -> None:
         offer = SessionDescription.parse(sdp)
-        if self._answerer.restarts_ice(offer):
-            self._answerer.local = self._transport.restart_ice()
-        answer = self._answerer.answer(offer, self._tracks(), self._host.codec_for, self._host.audio_options)
+        answer = self._answer(self._transport, self._answerer, offer, offer_id, self._tracks())
         self._offered, self._dirty = True, False
-        self._transport.set_remote(answer.remote)
-        self._host.send(
-            rtc.SignalResponse(
-                answer=rtc.SessionDescription(
-                    type="answer", sdp=answer.sdp, id=offer_id, mid_to_track_id=dict(answer.mid_to_track_id)
-                )
-            )
-        )
         self._host.handle_inbound(self._transport.id, answer.inbound)
         self._start(answer.placed, self._transport.id)
         self._refuse(answer.unsupported)
