@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import resource
 import secrets
+import select
 import sys
 import time
 from typing import Any
@@ -42,11 +43,11 @@ class BenchServer:
         """Waits until every transport is connected, then adds one producer and a consumer on each other transport."""
         connected: set[int] = set()
         deadline = time.monotonic() + 30
-        while len(connected) < count and time.monotonic() < deadline:
+        while len(connected) < count and (left_s := deadline - time.monotonic()) > 0:
+            select.select([self.engine.fileno()], [], [], left_s)
             for event in self.engine.drain():
                 if isinstance(event, seam.TransportConnected):
                     connected.add(event.transport)
-            time.sleep(0.01)
         if len(connected) < count:
             raise RuntimeError(f"{len(connected)} of {count} transports connected within 30 s")
         producer = seam.ProducerId(1)
