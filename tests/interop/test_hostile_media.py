@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import itertools
 import socket
-from collections.abc import AsyncIterator, Callable
 
 import pytest
-import pytest_asyncio
 from aioice import stun
 from aiortc import RTCCertificate
 from OpenSSL import SSL
 
 from tests.interop.call import server_candidate
 from tests.interop.on_path import send_paced
-from tests.interop.reference import Reference, counted, reference_call
+from tests.interop.reference import Reference, counted
 from tests.interop.stranger import joined
 from tests.support.datagrams import damaged
-from tests.support.server import Server
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def reference(start_server: Callable[..., Server]) -> AsyncIterator[Reference]:
-    async with reference_call(start_server()) as call:
-        yield call
-
-
-@pytest_asyncio.fixture(loop_scope="module", autouse=True)
-async def unharmed(reference: Reference) -> AsyncIterator[None]:
-    """Around every test of this module."""
-    async with reference.unharmed():
-        yield
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("unharmed")]
 
 
 async def test_noise_of_every_protocol_from_a_stranger(reference: Reference) -> None:

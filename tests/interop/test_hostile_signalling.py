@@ -12,22 +12,20 @@ import re
 import socket
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
 import jwt
 import pytest
-import pytest_asyncio
 
 from tests.interop.call import server_candidate
 from tests.interop.on_path import send_paced
-from tests.interop.reference import Reference, counted, reference_call
+from tests.interop.reference import Reference, counted
 from tests.interop.stranger import join_request
 from tests.support.datagrams import damaged
 from tests.support.server import Server
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("unharmed")]
 
 _UPGRADE = {
     "Connection": "Upgrade",
@@ -36,19 +34,6 @@ _UPGRADE = {
     "Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode(),
 }
 _GZIP = 1
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def reference(start_server: Callable[..., Server]) -> AsyncIterator[Reference]:
-    async with reference_call(start_server()) as call:
-        yield call
-
-
-@pytest_asyncio.fixture(loop_scope="module", autouse=True)
-async def unharmed(reference: Reference) -> AsyncIterator[None]:
-    """Around every test of this module."""
-    async with reference.unharmed():
-        yield
 
 
 def signed(secret: str = "secret", algorithm: str = "HS256", **claims: Any) -> str:

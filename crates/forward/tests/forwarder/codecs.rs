@@ -12,8 +12,7 @@ type Sent<'a> = (u32, &'a [u8], Option<&'a [u8]>);
 fn forwarded(mime_type: &'static str, packets: &[Sent<'_>], order: &[usize]) -> Vec<Vec<u8>> {
     let mut world = World::new(1);
     let (alice, bob) = (world.add_client(), world.add_client());
-    let what =
-        Publish { kind: Kind::Video, mime_type, mid: "v", rids: &[], nack: true, transport_cc: true, remb: false };
+    let what = Publish { mime_type, ..Publish::default() };
     world.publish(alice, 0, &what);
     let ssrc = world.consume(bob, 0, 0, Consume::default());
     for at in order {
@@ -87,15 +86,7 @@ fn av1_starts_where_the_dependency_descriptor_has_its_structure() {
 fn a_stream_that_starts_with_a_keyframe_is_not_asked_for_one() {
     let mut world = World::new(2);
     let (alice, bob) = (world.add_client(), world.add_client());
-    let what = Publish {
-        kind: Kind::Video,
-        mime_type: "video/H264",
-        mid: "v",
-        rids: &[],
-        nack: true,
-        transport_cc: true,
-        remb: false,
-    };
+    let what = Publish { mime_type: "video/H264", ..Publish::default() };
     world.publish(alice, 0, &what);
     world.consume(bob, 0, 0, Consume::default());
     let now = world.now;

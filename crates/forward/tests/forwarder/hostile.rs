@@ -173,15 +173,7 @@ fn a_flood_of_ssrcs_fills_no_table() {
     world.publish(
         mallory,
         1,
-        &Publish {
-            kind: Kind::Audio,
-            mime_type: "audio/opus",
-            mid: "a",
-            rids: &[],
-            nack: false,
-            transport_cc: true,
-            remb: false,
-        },
+        &Publish { kind: Kind::Audio, mime_type: "audio/opus", mid: "a", nack: false, ..Publish::default() },
     );
     for ssrc in 0..5_000 {
         let kinds = [(Some("a"), 111), (Some("x"), 111), (None, 5)];

@@ -277,19 +277,7 @@ fn a_nack_for_what_was_never_sent_is_counted_and_ignored() {
 fn rtx_without_rids_is_known_by_its_payload_type() {
     let mut world = World::new(9);
     let (alice, bob) = (world.add_client(), world.add_client());
-    world.publish(
-        alice,
-        0,
-        &Publish {
-            kind: Kind::Video,
-            mime_type: "video/VP8",
-            mid: "v",
-            rids: &[],
-            nack: true,
-            transport_cc: true,
-            remb: false,
-        },
-    );
+    world.publish(alice, 0, &Publish::default());
     let ssrc = world.consume(bob, 0, 0, Consume::default());
     let media = |index: u64| RtpSpec {
         payload_type: 96,

@@ -49,19 +49,7 @@ fn without_transport_cc_the_publisher_gets_a_generous_remb() {
     extensions.set(1, Uri::Mid);
     let alice = world.add_client_with(extensions);
     world.clients[alice].twcc_seq = None;
-    world.publish(
-        alice,
-        0,
-        &Publish {
-            kind: Kind::Video,
-            mime_type: "video/VP8",
-            mid: "v",
-            rids: &[],
-            nack: true,
-            transport_cc: false,
-            remb: true,
-        },
-    );
+    world.publish(alice, 0, &Publish { transport_cc: false, remb: true, ..Publish::default() });
     for index in 0..200 {
         let spec = RtpSpec {
             payload_type: 96,
@@ -143,19 +131,7 @@ fn extensions_pass_through_with_the_subscribers_ids() {
     other.set(11, Uri::AbsCaptureTime);
     let bob = world.add_client_with(other);
     let carol = world.add_client_with(usual_extensions());
-    world.publish(
-        alice,
-        0,
-        &Publish {
-            kind: Kind::Video,
-            mime_type: "video/AV1",
-            mid: "v",
-            rids: &[],
-            nack: true,
-            transport_cc: true,
-            remb: false,
-        },
-    );
+    world.publish(alice, 0, &Publish { mime_type: "video/AV1", ..Publish::default() });
     let ssrcs = [world.consume(bob, 0, 0, Consume::default()), world.consume(carol, 0, 1, Consume::default())];
     let mut long = vec![0x80, 0, 1, 0x80];
     long.resize(40, 0x33);

@@ -107,19 +107,7 @@ fn feedback_survives_the_wrap_of_the_transport_wide_number() {
 fn seven_bit_picture_ids_wrap_at_seven_bits() {
     let mut world = World::new(5);
     let (alice, bob) = (world.add_client(), world.add_client());
-    world.publish(
-        alice,
-        0,
-        &Publish {
-            kind: Kind::Video,
-            mime_type: "video/VP8",
-            mid: "v",
-            rids: &["q", "h"],
-            nack: true,
-            transport_cc: true,
-            remb: false,
-        },
-    );
+    world.publish(alice, 0, &Publish { rids: &["q", "h"], ..Publish::default() });
     let ssrc = world.consume(bob, 0, 0, Consume { encoding: 0, ..Consume::default() });
     let mut wide = Vec::new();
     for frame in 0..300_u32 {

@@ -37,6 +37,21 @@ pub struct Publish {
     pub remb: bool,
 }
 
+impl Default for Publish {
+    /// VP8 in one stream, fed back by transport-cc.
+    fn default() -> Self {
+        Self {
+            kind: Kind::Video,
+            mime_type: "video/VP8",
+            mid: "v",
+            rids: &[],
+            nack: true,
+            transport_cc: true,
+            remb: false,
+        }
+    }
+}
+
 /// What a test subscribes to.
 #[derive(Clone, Copy)]
 pub struct Consume {
