@@ -1,6 +1,5 @@
 //! Where a subscriber may start: each codec marks its keyframes differently. Payloads go through as they are.
 
-use forward::Kind;
 use wire::rtcp::{self, Rtcp};
 
 use crate::support::{Consume, Publish, RtpSpec, World, ms};

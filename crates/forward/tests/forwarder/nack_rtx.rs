@@ -1,7 +1,6 @@
 //! Lost packets are asked for on the way in and repeated on the way out.
 
 use crate::support::{Consume, Publish, Receiver, RtpSpec, Video, VideoConfig, World, ms};
-use forward::Kind;
 use netem::{LinkConfig, Loss};
 
 fn lossy(loss: f64) -> LinkConfig {

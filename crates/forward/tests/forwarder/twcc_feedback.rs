@@ -1,6 +1,5 @@
 //! Transport-wide feedback towards publishers, REMB where it was not negotiated, and the numbers we stamp ourselves.
 
-use forward::Kind;
 use netem::{LinkConfig, Loss};
 use wire::Ssrc;
 use wire::ext::Uri;

@@ -1,7 +1,5 @@
 //! Every counter wraps while media flows: sequence numbers and roll-over counters of both sides, timestamps, VP8 numbers, TWCC.
 
-use forward::Kind;
-
 use crate::support::{Audio, Consume, Publish, Receiver, RtpSpec, SIMULCAST, Video, VideoConfig, World, ms};
 
 #[test]
