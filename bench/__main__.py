@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 from pathlib import Path
 from typing import Any
 
 from bench import engine, sdp
+from bench.machine import machine
+from bench.turn import run as turn
 
 
 def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["turn"]:
+        return turn.main(argv[1:])
     arguments = _parser().parse_args(argv)
-    result: dict[str, Any] = {"machine": _machine(), "command": ["python", "-m", "bench", *(argv or sys.argv[1:])]}
+    result: dict[str, Any] = {"machine": machine(), "command": ["python", "-m", "bench", *argv]}
     missed: list[str] = []
     if arguments.what in ("engine", "all"):
         rows = [
@@ -38,7 +42,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, epilog="`python -m bench turn --help`: TURN, beside others."
+    )
     parser.add_argument("what", choices=["engine", "sdp", "all"], nargs="?", default="all")
     parser.add_argument("--consumers", type=_numbers, default=[10, 50, 200], help="consumers per run, comma separated")
     parser.add_argument("--bursts", type=_numbers, default=[1, 4, 16], help="packets per burst, comma separated")
@@ -50,18 +56,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
-
-
-def _machine() -> dict[str, str]:
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.processor(),
-    )
-    return {"cpu": model, "kernel": platform.release(), "python": platform.python_version()}
 
 
 def _say(text: str) -> None:

@@ -1,8 +1,12 @@
-"""`beep-media`: serve, config check, token, --version. Exit status 2 for bad arguments or configuration, 1 for a failed start."""
+"""`beep-media`: serve, config check, token, turn, check, --version.
+
+Exit status 2 for bad arguments or configuration, 1 for a failed start and for what did not work.
+"""
 
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import json
 import os
 import re
@@ -15,10 +19,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from control import config as configuration
-from control.config import DEV_KEYS, Listen
+from control.config import DEV_KEYS, Config
 from control.errors import ConfigError, ControlError
-from control.serve import EngineFactory, SignalFactory
+from control.node import EngineFactory, SignalFactory
+from control.section import Listen
 from control.tokens import Grants, mint
+from control.turn import cli as turn_cli
 from control.version import VERSION
 
 
@@ -36,6 +42,10 @@ def main(
                 return _serve(options, engine_factory, signal_factory)
             case "config":
                 return _check_config(options)
+            case "turn":
+                return turn_cli.run_turn(options)
+            case "check":
+                return turn_cli.run_check(options)
             case _:
                 return _print_token(options)
     except ControlError as error:
@@ -55,31 +65,57 @@ def _serve(
 
     from control import logs, serve
 
-    config = configuration.load(
-        options.config, os.environ, _overrides(options), defaults=_dev_defaults(options) if options.dev else None
-    )
-    configuration.check_serving(config, dev=options.dev)
+    def load() -> Config:
+        defaults = _dev_defaults(options) if options.dev else None
+        return configuration.load(options.config, os.environ, _overrides(options), defaults=defaults)
+
+    config = load()
+    configuration.check_serving(config, dev=options.dev, role=options.role)
     logs.configure(config.log.format, config.log.level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(
-            serve.run(config, dev=options.dev, engine_factory=engine_factory, signal_factory=signal_factory)
+            serve.run(
+                config,
+                dev=options.dev,
+                role=options.role,
+                # A try-out without a file has nothing to read again, and ends with its terminal.
+                reload=load if options.config or not options.dev else None,
+                engine_factory=engine_factory,
+                signal_factory=signal_factory,
+            )
         )
 
 
 def _dev_defaults(options: argparse.Namespace) -> dict[str, Any]:
     defaults: dict[str, Any] = {"http": {"listen": _DEV_LISTEN}, "keys": dict(DEV_KEYS), "log": {"format": "console"}}
+    defaults["turn"] = {"listen": _dev_turn(options)}
     if options.port is not None:
         # Not the first server on this machine, perhaps: its admin routes are on its public port anyway.
         defaults["admin"] = {"listen": None}
+    if options.udp_port is not None:
+        # The same.
+        defaults["rtc"] = {"tcp_port": 0}
     return defaults
+
+
+def _dev_turn(options: argparse.Namespace) -> list[str]:
+    """Where HTTP listens; on free ports when this is not the first server on this machine, perhaps."""
+    host = (options.host or "127.0.0.1").strip("[]")
+    try:
+        host = str(ipaddress.ip_address(host))
+    except ValueError:
+        host = "127.0.0.1"
+    first = options.port is None and options.udp_port is None
+    ports = {"udp": 3478, "tcp": 3478, "tls": 5349} if first else {"udp": 0, "tcp": 0, "tls": 0}
+    return [f"{transport}://{Listen(host, port)}" for transport, port in ports.items()]
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if options.host is not None or options.port is not None:
         values["http"] = {"listen": str(_listen(options))}
-    rtc = {"udp_port": options.udp_port, "shards": options.shards}
-    values["rtc"] = {key: value for key, value in rtc.items() if value is not None}
+    rtc = {"udp_port": options.udp_port, "tcp_port": options.tcp_port, "shards": options.shards}
+    values["rtc"] = {key: None if value == "off" else value for key, value in rtc.items() if value is not None}
     return values
 
 
@@ -96,11 +132,13 @@ def _listen(options: argparse.Namespace) -> Listen:
 
 def _check_config(options: argparse.Namespace) -> int:
     config = configuration.load(options.file, os.environ)
-    configuration.check_serving(config, dev=False)
-    if config.http.tls is not None:
-        from control import tls
+    configuration.check_serving(config, dev=False, role=options.role)
+    from control import tls
+    from control.turn.settings import Surroundings, build
 
+    if config.http.tls is not None:
         tls.from_files(config.http.tls.certificate, config.http.tls.key)
+    build(config.turn, Surroundings(()))
     sys.stdout.write(f"{options.file}: fine\n")
     return 0
 
@@ -164,7 +202,10 @@ def _parser() -> argparse.ArgumentParser:
     actions = config.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = actions.add_parser("check", help="say whether a file can be served with (status 2 if not)")
     check.add_argument("file", type=Path, metavar="FILE")
+    _add_role(check)
     _add_token(commands.add_parser("token", help="print an access token"))
+    turn_cli.add_turn(commands.add_parser("turn", help="what a running node relays"))
+    turn_cli.add_check(commands.add_parser("check", help="try a server out as a client would"))
     return parser
 
 
@@ -178,7 +219,17 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--udp-port", type=_port, metavar="N", help="first media port (7882), one per shard; 0 takes free ones"
     )
+    serve.add_argument(
+        "--tcp-port", type=_port_or_off, metavar="N", help="media port for TCP (7881); 0 takes a free one, off: none"
+    )
     serve.add_argument("--shards", type=int, metavar="N", help="packet threads (one per CPU)")
+    _add_role(serve)
+
+
+def _add_role(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--role", type=_role, default="all", metavar="ROLE", help="all: a whole node (the default); turn: TURN alone"
+    )
 
 
 def _add_token(token: argparse.ArgumentParser) -> None:
@@ -200,6 +251,18 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"'{text}' is not a port (0 to 65535)")
     return int(text)
+
+
+def _role(text: str) -> str:
+    if text in {"control", "media"}:
+        raise argparse.ArgumentTypeError(f"a node cannot be '{text}' alone yet; there are all and turn")
+    if text not in {"all", "turn"}:
+        raise argparse.ArgumentTypeError(f"there is no role '{text}'; there are all and turn")
+    return text
+
+
+def _port_or_off(text: str) -> int | str:
+    return text if text == "off" else _port(text)
 
 
 def _duration_s(text: str) -> float:

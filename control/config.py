@@ -9,15 +9,12 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -27,53 +24,20 @@ from pydantic import (
     model_validator,
 )
 
+from control.addresses import Advertised
 from control.errors import ConfigError
+from control.section import Listen, ListenField, Section
+from control.turn.config import TurnConfig
+from sfu.policy.shards import DEFAULT_SPREAD
 
 #: What `serve --dev` accepts, and what nothing else may serve to other machines.
 DEV_KEYS = {"devkey": "secret"}
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """A TCP socket address: `host:port`, an IPv6 host in brackets. Port 0 lets the kernel choose."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, value: object) -> Listen:
-        """Raises `ValueError` with a sentence."""
-        if isinstance(value, Listen):
-            return value
-        host, colon, port = str(value).rpartition(":")
-        if not colon or not port.isdecimal() or int(port) > 65535:
-            raise ValueError("write it as host:port, for example 127.0.0.1:7880 or [::1]:7880")
-        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-        if not bare or (":" in bare and bare == host):
-            raise ValueError("write it as host:port, an IPv6 host in brackets: [::]:7880")
-        return cls(bare, int(port))
-
-    @property
-    def is_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+AdvertisedField = Annotated[Advertised, PlainValidator(Advertised.parse), PlainSerializer(str)]
 
 
-ListenField = Annotated[Listen, PlainValidator(Listen.parse), PlainSerializer(str)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
-
-
-class HttpConfig(_Section):
+class HttpConfig(Section):
     """Signalling, the server API and the meeting page."""
 
     listen: ListenField = Field(
@@ -83,14 +47,14 @@ class HttpConfig(_Section):
     tls: TlsConfig | None = Field(default=None, description="Serve HTTPS with this certificate.")
 
 
-class TlsConfig(_Section):
+class TlsConfig(Section):
     """PEM files, read at start."""
 
     certificate: str = Field(description="Path of the certificate chain.")
     key: str = Field(description="Path of the private key.")
 
 
-class AdminConfig(_Section):
+class AdminConfig(Section):
     """`/livez`, `/readyz` and `/metrics`: for the machine's own agents, not for the world."""
 
     listen: ListenField | None = Field(
@@ -98,7 +62,7 @@ class AdminConfig(_Section):
     )
 
 
-class RtcConfig(_Section):
+class RtcConfig(Section):
     """Media sockets."""
 
     bind: tuple[str, ...] = Field(
@@ -112,21 +76,30 @@ class RtcConfig(_Section):
         le=65535,
         description="First UDP port; shard i uses udp_port + i. 0 lets the kernel choose one per shard.",
     )
-    tcp_port: int = Field(
-        default=0, ge=0, le=65535, description="TCP port for media. Only 0 (off) is supported so far."
+    tcp_port: int | None = Field(
+        default=7881,
+        ge=0,
+        le=65535,
+        description="TCP port for media of clients that UDP does not reach, one for all shards. 0 lets the kernel choose. null: none.",
     )
     shards: int = Field(
         default=0,
         ge=0,
         le=256,
-        description="Packet threads; a room lives on one. 0: one per CPU. Each costs about 10 MB.",
+        description="Packet threads. 0: one per CPU. Each costs about 10 MB.",
     )
-    advertise: tuple[str, ...] = Field(
+    room_spread: int = Field(
+        default=DEFAULT_SPREAD,
+        ge=1,
+        description="Participants of one room on one packet thread before it takes another; what crosses threads is copied once more.",
+    )
+    advertise: tuple[AdvertisedField, ...] = Field(
         default=(),
-        description="Addresses that clients are told to send media to, IPv4 or IPv6. Empty: the machine's own, without loopback.",
+        description="Addresses that clients are told to send media to, IPv4 or IPv6. Empty: the machine's own, without loopback. "
+        "With a port (203.0.113.7:40000) where UDP is forwarded from another one than `udp_port`; shard i: that port + i.",
     )
 
-    @field_validator("bind", "advertise")
+    @field_validator("bind")
     @classmethod
     def _literals(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
         for address in addresses:
@@ -143,6 +116,12 @@ class RtcConfig(_Section):
             raise ValueError(
                 f"with {self.shard_count} shards the last UDP port would be {last}; choose a lower udp_port"
             )
+        for each in self.advertise:
+            last = each.port_of(self.shard_count - 1, own=0)
+            if last > 65535:
+                raise ValueError(
+                    f"with {self.shard_count} shards the last port of {each} would be {last}; choose a lower one"
+                )
         return self
 
     @property
@@ -150,15 +129,8 @@ class RtcConfig(_Section):
         """`shards`, or one per CPU that this process may use."""
         return self.shards or len(os.sched_getaffinity(0))
 
-    @field_validator("tcp_port")
-    @classmethod
-    def _no_tcp_yet(cls, port: int) -> int:
-        if port:
-            raise ValueError("media over TCP is not served yet; leave it at 0")
-        return port
 
-
-class LogConfig(_Section):
+class LogConfig(Section):
     """Structured lines on stderr."""
 
     format: Literal["console", "json"] = Field(
@@ -169,12 +141,13 @@ class LogConfig(_Section):
     )
 
 
-class Config(_Section):
+class Config(Section):
     """The whole configuration of one node."""
 
     http: HttpConfig = Field(default_factory=HttpConfig)
     admin: AdminConfig = Field(default_factory=AdminConfig)
     rtc: RtcConfig = Field(default_factory=RtcConfig)
+    turn: TurnConfig = Field(default_factory=TurnConfig)
     keys: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="API key -> secret. Tokens are signed with the secret: 32 random characters or more.",
@@ -225,8 +198,26 @@ def load(
         raise ConfigError("\n".join(_sentence(problem) for problem in error.errors(include_url=False))) from error
 
 
-def check_serving(config: Config, *, dev: bool) -> None:
+def changed_keys(old: Config, new: Config) -> list[str]:
+    """Of sections that are read at start only: the keys that differ, as far as a key of the file says it."""
+    before, after = (config.model_dump(exclude={"turn"}) for config in (old, new))
+    return sorted(_differences(before, after))
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for key in before.keys() & after.keys():
+        if key != "keys" and isinstance(before[key], dict) and isinstance(after[key], dict):
+            yield from (f"{key}.{below}" for below in _differences(before[key], after[key]))
+        elif before[key] != after[key]:
+            yield key
+
+
+def check_serving(config: Config, *, dev: bool, role: str = "all") -> None:
     """What is fine in a file but not to serve with. Raises `ConfigError`."""
+    if role == "turn":
+        if not config.turn.listen:
+            raise ConfigError("turn.listen: TURN alone without a listener serves nobody. Name one: udp://0.0.0.0:3478.")
+        return
     if not config.keys:
         raise ConfigError("keys: there is no API key. Set `keys: {<name>: <secret>}`, or run with --dev for a try-out.")
     if not dev and not config.http.listen.is_loopback:
@@ -260,8 +251,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if not name.startswith(ENVIRONMENT_PREFIX):
             continue
         first, *rest = name.removeprefix(ENVIRONMENT_PREFIX).split("__")
-        # API keys are the one level whose case matters.
-        path = [first.lower(), *(rest if first.lower() == "keys" else [level.lower() for level in rest])]
+        path = _path([first, *rest])
         at = values
         for level in path[:-1]:
             at = at.setdefault(level, {})
@@ -271,10 +261,17 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
+def _path(levels: list[str]) -> list[str]:
+    """In lower case, but for names that the configuration gives."""
+    lower = [level.lower() for level in levels]
+    named = next((names for names in _NAMED if lower[: len(names)] == names), lower)
+    return lower[: len(named)] + levels[len(named) :]
+
+
 def _is_text(path: list[str]) -> bool:
     """Whether the key takes a string as it stands, so that `8` or `null` there is not read as YAML."""
-    if path[0] == "keys":
-        return len(path) == 2
+    if path[:-1] in _NAMED:
+        return True
     model: Any = Config
     for level in path:
         field = getattr(model, "model_fields", {}).get(level)
@@ -308,5 +305,7 @@ def _sentence(problem: Any) -> str:
 
 
 ENVIRONMENT_PREFIX = "BEEP_MEDIA_"
+#: Below these the case matters, and values are text.
+_NAMED = [["keys"], ["turn", "users"]]
 
 HttpConfig.model_rebuild()

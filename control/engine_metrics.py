@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from control.engine_family import EngineFamily
+from control.turn.engine_counters import LATENCY_PREFIX, LATENCY_SUM, TURN_FAMILIES, relay_latency
 from sfu.seam import Stats
 
 
@@ -17,6 +18,7 @@ def engine_families(stats: Stats) -> Iterator[Metric]:
     for shard in stats.shards:
         for name, value in shard.counters.items():
             totals[name] += value
+    latency = {name: totals.pop(name) for name in [*totals] if name.startswith(LATENCY_PREFIX) or name == LATENCY_SUM}
     for family in ENGINE_FAMILIES:
         metric_type = GaugeMetricFamily if family.gauge else CounterMetricFamily
         metric = metric_type(family.name, family.help, labels=family.labels)
@@ -32,6 +34,7 @@ def engine_families(stats: Stats) -> Iterator[Metric]:
         other.add_metric([counter], totals[counter])
     yield other
     yield _latency(stats)
+    yield relay_latency(latency)
     yield _shards(stats)
 
 
@@ -57,22 +60,7 @@ def _latency(stats: Stats) -> Metric:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class EngineFamily:
-    """One metric made of the engine's dotted counters: those of `counters` (with their label values), or all under `prefix`."""
-
-    name: str
-    help: str
-    labels: tuple[str, ...] = ()
-    counters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    #: The rest of the counter's name is the one label.
-    prefix: str = ""
-    gauge: bool = False
-    #: Of the metric's unit in the counter's: microseconds are counted, seconds are shown.
-    per_unit: int = 1
-
-
-ENGINE_FAMILIES = (
+MEDIA_FAMILIES = (
     EngineFamily(
         "sfu_engine_objects",
         "What the engine holds.",
@@ -156,10 +144,21 @@ ENGINE_FAMILIES = (
         "sfu_retransmitted_bytes", "Bytes of retransmissions sent to subscribers.", counters={"rtx.out_bytes": ()}
     ),
     EngineFamily(
+        "sfu_retransmission_probes",
+        "Of the retransmissions sent to subscribers, last packets of frames repeated before anybody asked.",
+        counters={"rtx.probes": ()},
+    ),
+    EngineFamily(
+        "sfu_red_packets",
+        "Redundant audio (RED): packets received and passed on as such, and lost packets that it brought back.",
+        ("result",),
+        {"red.in": ("received",), "red.out": ("sent",), "red.recovered": ("recovered",)},
+    ),
+    EngineFamily(
         "sfu_keyframe_requests",
-        "PLI and FIR from subscribers (in), PLI to publishers (out).",
+        "PLI and FIR from subscribers (in) and those of them held back (held), PLI to publishers (out).",
         ("direction",),
-        {"keyframe.requests_in": ("in",), "keyframe.requests_out": ("out",)},
+        {"keyframe.requests_in": ("in",), "keyframe.requests_held": ("held",), "keyframe.requests_out": ("out",)},
     ),
     EngineFamily("sfu_keyframes", "Keyframes that arrived.", counters={"keyframe.in": ()}),
     EngineFamily(
@@ -181,6 +180,29 @@ ENGINE_FAMILIES = (
         "Data channel messages; outgoing ones count once per receiver.",
         ("direction", "result"),
         {"data.in": ("in", "received"), "data.out": ("out", "queued"), "data.skipped": ("out", "skipped")},
+    ),
+    EngineFamily(
+        "sfu_pipes",
+        "Ends of pipes: a producer handed to another shard (out), and taken from one (in), because it has consumers there.",
+        ("direction",),
+        {"pipes.in": ("in",), "pipes.out": ("out",)},
+        gauge=True,
+    ),
+    EngineFamily(
+        "sfu_pipe_packets",
+        "Packets handed to other shards (out) and taken from them (in).",
+        ("direction",),
+        {"pipe.packets_in": ("in",), "pipe.packets_out": ("out",)},
+    ),
+    EngineFamily(
+        "sfu_pipe_batches",
+        "Batches that they went in; each wakes a shard once.",
+        counters={"pipe.batches_out": ()},
+    ),
+    EngineFamily(
+        "sfu_pipe_demands",
+        "Times that consumers on another shard changed what they want of a producer, keyframe requests included.",
+        counters={"pipe.demands": ()},
     ),
     EngineFamily("sfu_commands_refused", "Commands that the engine refused.", counters={"commands.refused": ()}),
     EngineFamily(
@@ -220,6 +242,53 @@ ENGINE_FAMILIES = (
         },
     ),
     EngineFamily(
+        "sfu_paths_selected",
+        "Paths that transports connected over or changed to.",
+        ("protocol",),
+        {"paths.selected_udp": ("udp",), "paths.selected_tcp": ("tcp",), "paths.selected_relay": ("relay",)},
+    ),
+    EngineFamily(
+        "sfu_tcp_connections",
+        "TCP connections that are open: of clients that have shown who they are, and of those that have not yet.",
+        ("state",),
+        {"tcp.open": ("verified",), "tcp.pending": ("pending",)},
+        gauge=True,
+    ),
+    EngineFamily(
+        "sfu_tcp_connection_events",
+        "What became of TCP connections: accepted, handed to a shard, closed for silence, refused for another reason.",
+        ("event",),
+        {
+            "tcp.accepted": ("accepted",),
+            "tcp.adopted": ("adopted",),
+            "tcp.closed_idle": ("idle",),
+            "tcp.accept_errors": ("accept_error",),
+            "tcp.refused_source": ("too_many_of_source",),
+            "tcp.refused_total": ("too_many",),
+            "tcp.refused_late": ("late",),
+            "tcp.refused_no_check": ("no_check",),
+            "tcp.refused_unknown_ufrag": ("unknown_ufrag",),
+            "tcp.refused_unverified": ("unverified",),
+        },
+    ),
+    EngineFamily(
+        "sfu_tcp_frames",
+        "Frames received and queued; dropped ones found their connection's queue full, oversize ones were skipped.",
+        ("direction", "result"),
+        {
+            "tcp.received": ("in", "received"),
+            "tcp.oversize": ("in", "oversize"),
+            "tcp.sent": ("out", "queued"),
+            "tcp.dropped": ("out", "dropped"),
+        },
+    ),
+    EngineFamily(
+        "sfu_tcp_bytes",
+        "Bytes read from connections, and payload bytes queued for them.",
+        ("direction",),
+        {"tcp.received_bytes": ("in",), "tcp.sent_bytes": ("out",)},
+    ),
+    EngineFamily(
         "sfu_shard_turns",
         "Turns of the shards' loops; crowded ones left handshakes for the next turn.",
         ("kind",),
@@ -232,3 +301,5 @@ ENGINE_FAMILIES = (
         per_unit=1_000_000,
     ),
 )
+
+ENGINE_FAMILIES = (*MEDIA_FAMILIES, *TURN_FAMILIES)

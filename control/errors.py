@@ -2,6 +2,7 @@
 
 ControlError
 ├── ConfigError     the configuration cannot be used; the process ends with status 2
+├── StartError      the node could not start; the process ends with status 1
 ├── TokenError      (control.tokens) the access token is missing, forged, out of its time or malformed
 └── HttpError       any other refusal of one request
 
@@ -28,6 +29,12 @@ class ConfigError(ControlError):
     """One sentence per problem, each naming the key it is about."""
 
     code = "bad_config"
+
+
+class StartError(ControlError):
+    """A socket or a thread could not be had; the text names the setting."""
+
+    code = "start_failed"
 
 
 class TokenError(ControlError):

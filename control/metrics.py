@@ -26,8 +26,10 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from control.engine_metrics import ENGINE_FAMILIES, engine_families
+from control.turn.metrics import turn_families
 from sfu.data import DROP_REASONS
 from sfu.seam import Command, ShardStats, Stats
+from turn.server import TurnInventory
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -39,6 +41,8 @@ class Inventory:
     rooms: int = 0
     #: State of `ParticipantInfo` in lower case -> count.
     participants: Mapping[str, int] = field(default_factory=dict)
+    #: `ConnectionQuality` in lower case -> participants connected so.
+    qualities: Mapping[str, int] = field(default_factory=dict)
     #: (direction "in"/"out", kind) -> count.
     tracks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     #: "transports", "producers", "consumers" that the room layer holds open.
@@ -46,13 +50,16 @@ class Inventory:
     #: Reason -> data packets dropped, and command -> refusals of the engine; both since the start.
     data_dropped: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
+    #: What subscribers got in place of a codec that they cannot decode, since the start.
+    codec_fallbacks: Mapping[str, int] = field(default_factory=dict)
 
 
 class Sources(Protocol):
-    """Where the collector reads; both are called on the event loop's thread."""
+    """Where the collector reads; all are called on the event loop's thread."""
 
     def stats(self) -> Stats: ...
     def inventory(self) -> Inventory: ...
+    def turn_inventory(self) -> TurnInventory: ...
 
 
 class Metrics:
@@ -95,6 +102,12 @@ class Metrics:
         self._node_state = Gauge(
             "sfu_node_state", "1 for the state this node is in.", ["state"], registry=self.registry
         )
+        self._reloads = Counter(
+            "sfu_config_reloads",
+            "SIGHUPs: new configurations taken, and those that could not be used.",
+            ["result"],
+            registry=self.registry,
+        )
         self.set_state("starting")
         Info("sfu_build", "What is running.", registry=self.registry).info({"version": version})
         ProcessCollector(registry=self.registry)
@@ -102,6 +115,8 @@ class Metrics:
             self._join_stage.labels(stage)
         for reason in SIGNAL_ERRORS:
             self._signal_errors.labels(reason)
+        for result in RELOADS:
+            self._reloads.labels(result)
 
     def watch(self, sources: Sources) -> None:
         """Adds the engine's and the rooms' numbers, read from `sources` at each scrape."""
@@ -114,6 +129,10 @@ class Metrics:
     def count_signal_error(self, reason: str) -> None:
         """`reason` is one of `SIGNAL_ERRORS` or the code of the error that refused a request."""
         self._signal_errors.labels(reason).inc()
+
+    def count_reload(self, result: str) -> None:
+        """`result` is one of `RELOADS`."""
+        self._reloads.labels(result).inc()
 
     def observe_join_stage(self, stage: str, seconds: float) -> None:
         """`stage` is one of `JOIN_STAGES`; `seconds` since the request arrived."""
@@ -146,10 +165,14 @@ class _NodeCollector(Collector):
         self._sources = sources
 
     def describe(self) -> Iterable[Metric]:
-        return [*_inventory_families(Inventory()), *engine_families(Stats())]
+        return [*_inventory_families(Inventory()), *turn_families(TurnInventory()), *engine_families(Stats())]
 
     def collect(self) -> Iterable[Metric]:
-        return [*_inventory_families(self._sources.inventory()), *engine_families(self._sources.stats())]
+        return [
+            *_inventory_families(self._sources.inventory()),
+            *turn_families(self._sources.turn_inventory()),
+            *engine_families(self._sources.stats()),
+        ]
 
 
 def _inventory_families(inventory: Inventory) -> Iterator[Metric]:
@@ -158,6 +181,12 @@ def _inventory_families(inventory: Inventory) -> Iterator[Metric]:
     for state in PARTICIPANT_STATES:
         participants.add_metric([state], inventory.participants.get(state, 0))
     yield participants
+    qualities = GaugeMetricFamily(
+        "sfu_connection_quality", "Active participants by the quality that clients are told.", labels=["quality"]
+    )
+    for quality in CONNECTION_QUALITIES:
+        qualities.add_metric([quality], inventory.qualities.get(quality, 0))
+    yield qualities
     tracks = GaugeMetricFamily(
         "sfu_tracks", "Tracks published to us (in) and subscriptions (out).", labels=["direction", "kind"]
     )
@@ -173,7 +202,7 @@ def _inventory_families(inventory: Inventory) -> Iterator[Metric]:
     yield objects
     dropped = CounterMetricFamily(
         "sfu_data_dropped",
-        "Data packets that the room layer did not pass on; slow_reader counts per reader.",
+        "Data packets that the room layer did not pass on; slow_reader counts per reader, repeated is usual after a resume.",
         labels=["reason"],
     )
     for reason in DROP_REASONS:
@@ -185,6 +214,14 @@ def _inventory_families(inventory: Inventory) -> Iterator[Metric]:
     for command in COMMANDS:
         refused.add_metric([command], inventory.refused.get(command, 0))
     yield refused
+    fallbacks = CounterMetricFamily(
+        "sfu_codec_fallbacks",
+        "Subscriptions whose client cannot decode the track's first codec; they got its backup codec, or none.",
+        labels=["result"],
+    )
+    for result in CODEC_FALLBACKS:
+        fallbacks.add_metric([result], inventory.codec_fallbacks.get(result, 0))
+    yield fallbacks
     yield GaugeMetricFamily("sfu_tasks", "Tasks of the event loop.", value=_task_count())
 
 
@@ -229,11 +266,17 @@ class _Example:
     def inventory(self) -> Inventory:
         return Inventory()
 
+    def turn_inventory(self) -> TurnInventory:
+        return TurnInventory()
 
+
+RELOADS = ("done", "failed")
 NODE_STATES = ("starting", "serving", "draining")
 PARTICIPANT_STATES = ("joining", "joined", "active", "disconnected")
+CONNECTION_QUALITIES = ("excellent", "good", "poor", "lost")
 ENGINE_OBJECTS = ("transports", "producers", "consumers")
 SIGNAL_ERRORS = ("bad_frame", "oversize_frame", "slow_reader", "silent", "internal_error")
+CODEC_FALLBACKS = ("backup", "none")
 COMMANDS = tuple(command.__name__ for command in get_args(Command))
 JOIN_STAGES = ("auth", "signal", "offer_answer", "connected")
 

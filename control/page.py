@@ -39,12 +39,14 @@ class _Page:
         return web.FileResponse(path, headers={**_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"})
 
 
+#: No other host, no inline script, no eval; blob: for workers, media recorders and object URLs that livekit-client makes.
+CONTENT_POLICY = (
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; "
+    "style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
+)
+
 _HEADERS = {
-    # No other host, no inline script; blob: for workers, media recorders and object URLs that livekit-client makes.
-    "Content-Security-Policy": (
-        "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; "
-        "style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
-    ),
+    "Content-Security-Policy": CONTENT_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }

@@ -1,6 +1,7 @@
 """Writes the files that are generated from code, or with --check says which of them are behind (status 1).
 
-config.example.yaml and docs/config.md from `control.config`; docs/metrics.md from `control.metrics` and `control.engine_metrics`.
+config.example.yaml and docs/config.md from `control.config` and the sections in it;
+docs/metrics.md from `control.metrics` and `control.engine_metrics`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from control.config import ENVIRONMENT_PREFIX, Config, Listen
+from control.addresses import Advertised
+from control.config import ENVIRONMENT_PREFIX, Config
 from control.engine_metrics import ENGINE_FAMILIES
 from control.metrics import describe
+from control.section import Listen
+from control.turn.config import PortRange, RelayHost, TurnListen
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -183,6 +187,10 @@ _TYPE_NAMES = {
     float: "number",
     bool: "boolean",
     Listen: "host:port",
+    TurnListen: "URL",
+    PortRange: "first-last",
+    RelayHost: "address or address/address",
+    Advertised: "address or address:port",
     SecretStr: "text",
     type(None): "null",
 }

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Final, Self, final
 
 from sfu.seam import Address, Command, EngineConfig, Event, Stats
+from turn.seam import AllocationStats, Listen, TurnCommand, TurnEvent
 
 __all__ = ["Engine", "__version__"]
 
@@ -28,6 +29,8 @@ class Engine:
         """ "sha-256 AA:BB:..." of the certificate that every transport uses, for SDP."""
     def addresses(self, shard: int) -> list[Address]:
         """Where the shard is bound, in the order of `EngineConfig.bind`; all have the same port."""
+    def tcp_addresses(self) -> list[Address]:
+        """Where the TCP listener is bound; empty without one."""
     def fileno(self) -> int:
         """A descriptor that is readable while events wait, for `loop.add_reader`. Never read from it."""
     def drain(self, limit: int = 4096) -> list[Event]:
@@ -37,6 +40,14 @@ class Engine:
 
         `TypeError`, `ValueError` or `AttributeError` when one of them is malformed; then none is handed over.
         """
+    def submit_turn(self, commands: Iterable[TurnCommand]) -> None:
+        """The same for TURN (`turn.seam`). One that configures returns when its listeners are open, or have failed by event."""
+    def drain_turn(self, limit: int = 4096) -> list[TurnEvent]:
+        """The oldest events of TURN that wait; `fileno` tells of both."""
+    def turn_addresses(self) -> list[Listen]:
+        """TURN's listeners that are open, with their real ports."""
+    def allocation_stats(self) -> list[AllocationStats]:
+        """What every allocation relayed, as of the last second."""
     def snapshot(self) -> Stats:
         """The last cumulative numbers that each shard posted; they do so once a second."""
     def close(self, drain_for_s: float = 5.0) -> None:

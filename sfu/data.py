@@ -1,6 +1,8 @@
-"""Data packets of one room: who may send, to whom they go, and what happens when a reader is slow.
+"""Data packets of one room: who may send, to whom they go, and what happens when a reader is not there yet or slow.
 
 Packets pass through unchanged but for the sender's identity and sid, which are always ours. Streams and RPC are such packets.
+
+Sequence: a sender numbers its reliable packets. After a resume it repeats those that we may have missed; what we have had is dropped.
 
 Back-pressure: when more than the engine's high-water mark waits towards a reader, everyone who lately sent it reliable
 data is no longer read (SCTP's window then stops them). That lasts until the reader has drained, at most
@@ -19,6 +21,7 @@ from livekit.protocol import models
 from sfu import seam
 from sfu.engine import EngineFacade
 from sfu.policy.patience import Patience
+from sfu.replay import Replay
 
 if TYPE_CHECKING:
     from sfu.participant import Participant
@@ -37,19 +40,38 @@ class _Reader:
 
 
 class DataRouter:
-    """Verbs: `handle_data`, `handle_overflow`, `handle_low`, `handle_left`, `handle_timeout`; `send` for the server API."""
+    """Verbs: `handle_joined`, `handle_ready`, `handle_data`, `handle_overflow`, `handle_low`, `handle_left`, `handle_timeout`.
+
+    `send` is the server API's.
+    """
 
     def __init__(self, engine: EngineFacade) -> None:
         #: Reason (`DROP_REASONS`) -> packets; for "slow_reader" per reader.
         self.dropped: Counter[str] = Counter()
         self.forwarded = 0
+        #: Kept packets that were delivered, per reader.
+        self.replayed = 0
         self._engine = engine
+        self._replay: Replay[Participant] = Replay()
         self._readers: dict[Participant, _Reader] = {}
         self._paused: set[Participant] = set()
         self._memory = Patience(MEMORY_S)
         self._memory.arm()
 
     # ------------------------------------------------------------------------------------------------- handle_*
+
+    def handle_joined(self, reader: Participant) -> None:
+        """Its reliable data waits until its channel is open."""
+        self._replay.handle_joined(reader, reader.identity)
+
+    def handle_ready(self, reader: Participant, label: str) -> None:
+        """A channel towards this reader is open."""
+        if label != RELIABLE or not self._replay.waits(reader):
+            return
+        for kept in self._replay.take(reader):
+            if kept.is_for(reader.identity, reader.sid):
+                self.replayed += 1
+                self._engine.submit(seam.SendData((reader.connection.data_transport,), RELIABLE, kept.payload))
 
     def handle_data(self, sender: Participant, label: str, payload: bytes) -> None:
         if label not in (RELIABLE, LOSSY):
@@ -63,9 +85,11 @@ class DataRouter:
             return self._drop("malformed")
         if packet.WhichOneof("value") == "transcription" and not sender.permission.agent:
             return self._drop("not_allowed")
-        _stamp(packet, sender)
-        if label == RELIABLE:
+        if label == RELIABLE and packet.sequence:
+            if packet.sequence <= sender.last_message_sequence:
+                return self._drop("repeated")
             sender.last_message_sequence = packet.sequence
+        _stamp(packet, sender)
         self._forward(sender, label, packet, sender.room.others(sender))
         return None
 
@@ -81,7 +105,8 @@ class DataRouter:
         self._readers.pop(reader, None)
         self._repause()
 
-    def handle_left(self, participant: Participant) -> None:
+    def handle_left(self, participant: Participant, *, may_return: bool) -> None:
+        self._replay.handle_left(participant, participant.identity, may_return=may_return)
         self._readers.pop(participant, None)
         self._paused.discard(participant)
         for state in self._readers.values():
@@ -89,6 +114,7 @@ class DataRouter:
         self._repause()
 
     def handle_timeout(self, now: float) -> None:
+        self._replay.handle_timeout(now)
         if self._memory.expired(now):
             self._memory.arm()
             self._readers = {
@@ -109,16 +135,21 @@ class DataRouter:
     def _forward(
         self, sender: Participant | None, label: str, packet: models.DataPacket, candidates: Iterable[Participant]
     ) -> None:
-        targets = _destinations(packet, candidates)
+        named = _named(packet)
+        targets = [target for target in candidates if not named or target.identity in named or target.sid in named]
+        payload = packet.SerializeToString()
         if label == RELIABLE:
+            self._replay.handle_sent("" if sender is None else sender.identity, named, payload)
             targets = [target for target in targets if self._takes_reliable(target, sender)]
         if not targets:
             return
         self.forwarded += 1
         transports = tuple(target.connection.data_transport for target in targets)
-        self._engine.submit(seam.SendData(transports, label, packet.SerializeToString()))
+        self._engine.submit(seam.SendData(transports, label, payload))
 
     def _takes_reliable(self, reader: Participant, sender: Participant | None) -> bool:
+        if self._replay.waits(reader):
+            return False
         state = self._readers.get(reader)
         if state is None:
             state = self._readers[reader] = _Reader()
@@ -151,17 +182,15 @@ def _stamp(packet: models.DataPacket, sender: Participant) -> None:
         packet.user.participant_sid = sender.sid
 
 
-def _destinations(packet: models.DataPacket, candidates: Iterable[Participant]) -> list[Participant]:
-    """Those named by identity or (in older packets) by sid; everyone when nobody is named."""
-    named = set(packet.destination_identities)
+def _named(packet: models.DataPacket) -> frozenset[str]:
+    """Whom it is for, by identity or (in older packets) by sid; empty: everyone."""
+    named = frozenset(packet.destination_identities)
     if packet.WhichOneof("value") == "user":
-        named |= set(packet.user.destination_identities) | set(packet.user.destination_sids)
-    if not named:
-        return list(candidates)
-    return [target for target in candidates if target.identity in named or target.sid in named]
+        named |= {*packet.user.destination_identities, *packet.user.destination_sids}
+    return named
 
 
-DROP_REASONS = ("unknown_channel", "not_allowed", "malformed", "slow_reader")
+DROP_REASONS = ("unknown_channel", "not_allowed", "malformed", "repeated", "slow_reader")
 # Long enough for a phone to change networks; short enough that the others' calls and chats do not seem dead.
 PAUSE_S = 5.0
 # Who has not sent for this long does not fill a reader's queue.

@@ -29,6 +29,8 @@ class TransportListener(Protocol):
     def handle_refused(self, reason: str) -> None:
         """The engine cannot do what this transport needs to connect at all."""
 
+    def handle_channel_opened(self, transport: seam.TransportId, label: str) -> None: ...
+    def handle_report(self, report: seam.TransportReport) -> None: ...
     def handle_data(self, label: str, payload: bytes) -> None: ...
     def handle_data_overflow(self) -> None: ...
     def handle_data_low(self) -> None: ...
@@ -48,6 +50,8 @@ class EngineFacade:
         self.shards = shards
         #: Called with (shard, reason) when a shard died; the process should exit.
         self.on_shard_failed: Callable[[int, str], None] = lambda _shard, _reason: None
+        #: Called whenever events may wait, for whoever has a queue of its own in the engine (TURN).
+        self.on_readable: Callable[[], None] = lambda: None
         self.events = 0
         self.refused: dict[str, int] = {}
         self._loop = loop
@@ -114,6 +118,9 @@ class EngineFacade:
     def addresses(self, shard: int) -> Sequence[seam.Address]:
         return self.engine.addresses(shard)
 
+    def tcp_addresses(self) -> Sequence[seam.Address]:
+        return self.engine.tcp_addresses()
+
     def shard_load(self) -> Sequence[int]:
         """Open transports per shard."""
         return tuple(self._load)
@@ -135,6 +142,7 @@ class EngineFacade:
                 self._dispatch(event)
             except Exception:  # noqa: BLE001 (one listener's bug must not stop the others)
                 _log.exception("an engine event could not be handled", extra={"reason": type(event).__name__})
+        self.on_readable()
 
     def flush(self) -> None:
         """Runs what was deferred, then submits the batch of commands."""
@@ -183,6 +191,13 @@ class EngineFacade:
                 if entry := self._transports.get(transport):
                     self._forget_transport(transport)
                     entry[0].handle_closed(reason)
+            case seam.DataChannelOpened(transport, label):
+                if entry := self._transports.get(transport):
+                    entry[0].handle_channel_opened(transport, label)
+            case seam.TransportReports(reports):
+                for report in reports:
+                    if entry := self._transports.get(report.transport):
+                        entry[0].handle_report(report)
             case seam.DataOverflow(transport):
                 if entry := self._transports.get(transport):
                     entry[0].handle_data_overflow()
@@ -194,7 +209,7 @@ class EngineFacade:
             case seam.ShardFailed(shard, reason):
                 _log.error("shard %d failed: %s", shard, reason)
                 self.on_shard_failed(shard, reason)
-            case _:  # PathChanged, EncodingSeen, EncodingLost, ConsumerLayerChanged, DataChannelOpened: nobody asks yet
+            case _:  # PathChanged, EncodingSeen, EncodingLost, ConsumerLayerChanged: nobody asks yet
                 pass
 
     def _handle_refused(self, command: str, identifier: int, reason: str) -> None:

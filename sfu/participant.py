@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from livekit.protocol import models, rtc
 
@@ -14,9 +14,10 @@ from sfu.connection.dual import DualPeerConnection
 from sfu.connection.single import SinglePeerConnection
 from sfu.engine import EngineFacade
 from sfu.errors import StateMismatch
-from sfu.ids import Identity, TrackSid
+from sfu.ids import Identity, ParticipantSid, TrackSid
 from sfu.negotiation import AudioOptions, InboundTrack
 from sfu.policy import limits
+from sfu.policy.connection_quality import QualityMeter
 from sfu.policy.patience import Patience
 from sfu.policy.permission import Permission, TrackAccess
 from sfu.publishing import Publishing
@@ -75,7 +76,12 @@ class Participant:
         self.signal: SignalSink | None = signal
         self.access = TrackAccess()
         self.publishing = Publishing(engine, self)
+        self.quality = QualityMeter()
         self.subscriptions = Subscriptions(self, auto=options.auto_subscribe)
+        #: Sids of those of the same identity that had to go for this one, the latest last.
+        self.replaced: tuple[ParticipantSid, ...] = ()
+        #: What an SDK's test asked of the next resume: to lose its socket after our messages, or before them.
+        self.next_resume: Literal["", "cut", "mute"] = ""
         #: False once a transport is gone: its keys went with it.
         self.resumable = True
         #: Of the last reliable packet, which a resuming client asks for.
@@ -91,9 +97,13 @@ class Participant:
         self._disconnect_reason: int = models.DisconnectReason.UNKNOWN_REASON
         #: Those who left while no signalling connection was there to say so.
         self._missed: list[models.ParticipantInfo] = []
+        self._alive = True
+        self._pretence = Patience(0)
         self._connect = Patience(CONNECT_TIMEOUT_S)
         self._connect.arm()
         self._resume = Patience(RESUME_TIMEOUT_S)
+        #: Both of its transports are there.
+        self.shard = room.shard_for_joiner()
         self.connection = self._open_connection(engine)
 
     # --------------------------------------------------------------------------------------------------- getters
@@ -101,6 +111,10 @@ class Participant:
     @property
     def closed(self) -> bool:
         return self._state == models.ParticipantInfo.State.DISCONNECTED
+
+    @property
+    def connected(self) -> bool:
+        return self._state == models.ParticipantInfo.State.ACTIVE
 
     def state_name(self) -> str:
         """In lower case: "joined", "active" ..."""
@@ -122,11 +136,24 @@ class Participant:
             gone = [info for info in message.update.participants if info.state == info.State.DISCONNECTED]
             self._missed = (self._missed + gone)[-limits.MAX_REQUEST_ITEMS :]
 
+    def handle_alive(self) -> None:
+        """Something arrived on the signalling connection, be it a ping."""
+        self._alive = True
+
+    def take_alive(self) -> bool:
+        """Whether the client was heard of since the last call."""
+        alive, self._alive = self._alive, False
+        return alive
+
     def handle_signal_lost(self, signal: SignalSink) -> None:
         """The socket went away without a leave. The media may still flow; the client has a while to resume."""
-        if self.signal is signal and not self.closed:
-            self.signal = None
+        if self.signal is not signal or self.closed:
+            return
+        self.signal = None
+        if self.resumable:
             self._resume.arm()
+        else:
+            self.close(models.DisconnectReason.SIGNAL_CLOSE)
 
     def resume(self, signal: SignalSink) -> list[models.ParticipantInfo]:
         """A new socket takes over. Returns who left meanwhile. Raises `StateMismatch`."""
@@ -137,7 +164,20 @@ class Participant:
         self.signal = signal
         self._resume.disarm()
         missed, self._missed = self._missed, []
-        return missed
+        told = {info.sid for info in missed}
+        return [*missed, *(info for info in self.room.departed() if info.sid not in told)]
+
+    def repeat(self) -> None:
+        """After a resume: everything that we may have said meanwhile and that still holds."""
+        self.connection.resume()
+        self.publishing.repeat()
+        self.subscriptions.repeat()
+        self.room.handle_resumed(self)
+
+    def simulate_speaking(self, seconds: int) -> None:
+        """For tests of clients: as if sound came from this participant."""
+        self._pretence = Patience(min(max(seconds, 0), MAX_PRETENCE_S))
+        self._pretence.arm()
 
     def leave(self, reason: int, action: int) -> None:
         """Tells the client to go (or to come back: RECONNECT) and closes the participant."""
@@ -215,6 +255,8 @@ class Participant:
         else:
             self.connection.handle_timeout(now)
             self.publishing.handle_timeout(now)
+            if self._pretence.armed and not self._pretence.expired(now):
+                self.room.speakers.handle_level(self, 0)
 
     # --------------------------------------------------------------------------- events of the transports (engine)
 
@@ -227,15 +269,27 @@ class Participant:
 
     def handle_closed(self, reason: str) -> None:
         """A transport ended by itself. Its keys are gone, so only a full reconnect helps; a client that closed it left."""
-        if reason == "peer_closed":
+        if reason == "peer_closed" and self.signal is None:
+            self.close(models.DisconnectReason.SIGNAL_CLOSE)
+        elif reason == "peer_closed":
             self.resumable = False
             self._resume.arm()
+            # Its media went with the transport: nobody is to be offered what cannot come.
+            self.publishing.close()
+            self.announce()
         else:
             self.leave(models.DisconnectReason.CONNECTION_TIMEOUT, rtc.LeaveRequest.Action.RECONNECT)
 
     def handle_refused(self, reason: str) -> None:  # noqa: ARG002 (the facade has logged it)
         """The engine cannot use what the client described, and would not after a reconnect either."""
         self.leave(models.DisconnectReason.STATE_MISMATCH, rtc.LeaveRequest.Action.DISCONNECT)
+
+    def handle_report(self, report: seam.TransportReport) -> None:
+        self.quality.handle_report(report)
+
+    def handle_channel_opened(self, transport: seam.TransportId, label: str) -> None:
+        if transport == self.connection.data_transport:
+            self.room.data.handle_ready(self, label)
 
     def handle_data(self, label: str, payload: bytes) -> None:
         self.room.data.handle_data(self, label, payload)
@@ -282,7 +336,7 @@ class Participant:
         )
 
     def _open_connection(self, engine: EngineFacade) -> Connection:
-        shard, candidates = self.room.shard, self.room.candidates
+        shard, candidates = self.shard, self.room.candidates
         if not self.options.single_connection:
             return DualPeerConnection(engine, self, self, shard, candidates)
         negotiated = self.options.protocol >= 18
@@ -297,6 +351,7 @@ def track_sids(names: Sequence[str]) -> list[TrackSid]:
     return [TrackSid(name) for name in names[: limits.MAX_REQUEST_ITEMS]]
 
 
+MAX_PRETENCE_S = 30
 # Clients give a connection 15 s and then try again.
 CONNECT_TIMEOUT_S = 30.0
 # The engine drops a silent transport after 30 s; a client that lost its socket resumes within seconds.

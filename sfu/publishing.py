@@ -5,17 +5,18 @@ A track becomes visible to others when both have met; clients send them in eithe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from livekit.protocol import models, rtc
 
 from sfu import ids, seam
 from sfu.engine import EngineFacade
-from sfu.errors import LimitExceeded, MediaError, NotAllowed, NotFound, Unsupported
+from sfu.errors import LimitExceeded, MediaError, NotAllowed, NotFound, StateMismatch, Unsupported
 from sfu.ids import TrackSid
 from sfu.negotiation import AudioOptions, InboundTrack
-from sfu.policy import limits
+from sfu.policy import clients, limits
 from sfu.publication import Publication
 
 if TYPE_CHECKING:
@@ -35,11 +36,16 @@ class Publishing:
         self._unmatched: dict[str, tuple[seam.TransportId, InboundTrack]] = {}
         #: Tracks that are being republished: asked for before the offer that ends their present publication.
         self._queued: dict[str, rtc.AddTrackRequest] = {}
+        #: The last tracks that were ended not by the owner's wish, of which it may not have heard.
+        self._ended: deque[str] = deque(maxlen=limits.MAX_PUBLICATIONS)
 
     # ------------------------------------------------------------------------------------------------- handle_*
 
     def handle_add_track(self, request: rtc.AddTrackRequest) -> None:
         """Answers `track_published`, or `request_response` with the reason."""
+        if request.sid:
+            self._add_codec(request)
+            return
         if request.cid in self._pending or any(track.cid == request.cid for track in self.publications.values()):
             self._queue(request)
             return
@@ -50,23 +56,22 @@ class Publishing:
             return
         info = _track_info(request)
         self._pending[request.cid] = info
-        for codec in list(request.simulcast_codecs)[:_MAX_CODECS]:
+        for codec in request.simulcast_codecs[:1]:
             if codec.cid and codec.cid != request.cid:
                 self._codec_cids[codec.cid] = request.cid
-        self._owner.send(rtc.SignalResponse(track_published=rtc.TrackPublishedResponse(cid=request.cid, track=info)))
+        self._tell_published(request.cid, info)
         self._match()
 
     def handle_inbound(self, transport: seam.TransportId, tracks: Sequence[InboundTrack]) -> None:
         """All sections on which the client sends now; a published one that is missing was unpublished."""
         sending = {track.mid: track for track in tracks}
-        gone = [
-            publication
-            for publication in self.publications.values()
-            if publication.inbound.mid not in sending or self._reused(publication, sending[publication.inbound.mid])
-        ]
+        gone = [item for item in self.publications.values() if self._is_gone(item.inbound, sending)]
         for publication in gone:
             self._unpublish(publication)
-        published = {publication.inbound.mid for publication in self.publications.values()}
+        for publication in self.publications.values():
+            if publication.backup_inbound and self._is_gone(publication.backup_inbound, sending):
+                publication.stop_backup()
+        published = {mid for publication in self.publications.values() for mid in publication.mids()}
         self._unmatched = {mid: (transport, track) for mid, track in sending.items() if mid not in published}
         for publication in gone:
             if queued := self._queued.pop(publication.cid, None):
@@ -107,6 +112,7 @@ class Publishing:
     def handle_permission(self) -> None:
         """The owner's rights changed: what it may no longer publish ends now."""
         permission = self._owner.permission
+        self._ended.extend(info.sid for info in self._pending.values() if not permission.may_publish(info.source))
         self._pending = {cid: info for cid, info in self._pending.items() if permission.may_publish(info.source)}
         revoked = [item for item in self.publications.values() if not permission.may_publish(item.info.source)]
         for publication in revoked:
@@ -119,8 +125,19 @@ class Publishing:
 
     def repeat(self) -> None:
         """The owner resumed: what it was told of its tracks meanwhile is lost."""
+        for cid, info in self._pending.items():
+            self._owner.send(rtc.SignalResponse(track_published=rtc.TrackPublishedResponse(cid=cid, track=info)))
         for publication in self.publications.values():
             publication.repeat()
+
+    def handle_sync(self, sids: Iterable[str]) -> None:
+        """What the owner believes to publish, after a resume. Raises `StateMismatch` for a track that never was."""
+        known = {*self.publications, *(info.sid for info in self._pending.values())}
+        for sid in sids:
+            if sid in self._ended:
+                self._tell_ended(sid)
+            elif sid not in known:
+                raise StateMismatch(f"the client published {sid}, which is unknown here")
 
     def handle_timeout(self, now: float) -> None:
         for publication in self.publications.values():
@@ -141,13 +158,17 @@ class Publishing:
         info = self._pending.get(self._codec_cids.get(cid, cid))
         if info is not None:
             return info.mime_type or None
-        return next((track.inbound.mime_type for track in self.publications.values() if track.cid == cid), None)
+        renditions = (item for publication in self.publications.values() for item in publication.renditions())
+        return next((rendition.mime_type for rendition in renditions if rendition.cid == cid), None)
 
     def audio_options(self, cid: str) -> AudioOptions:
         info = self._pending.get(cid)
         if info is None:
             info = next((track.info for track in self.publications.values() if track.cid == cid), None)
-        return AudioOptions() if info is None else AudioOptions(dtx=not info.disable_dtx, stereo=info.stereo)
+        if info is None:
+            return AudioOptions()
+        red = not info.disable_red and clients.knows_red(self._owner.options.client)
+        return AudioOptions(dtx=not info.disable_dtx, stereo=info.stereo, red=red)
 
     def infos(self) -> Iterator[models.TrackInfo]:
         return (publication.info for publication in self.publications.values())
@@ -160,9 +181,6 @@ class Publishing:
             for subscription in publication.subscriptions
         }
 
-    def pending_sids(self) -> set[str]:
-        return {info.sid for info in self._pending.values()}
-
     # ------------------------------------------------------------------------------------------------- internals
 
     def _publication(self, sid: TrackSid) -> Publication:
@@ -172,8 +190,6 @@ class Publishing:
         return publication
 
     def _check(self, request: rtc.AddTrackRequest) -> None:
-        if request.sid:
-            raise Unsupported("a second codec for a published track is not supported")
         if request.type not in _KINDS:
             raise Unsupported("only audio and video tracks can be published; use data tracks or streams for data")
         if not request.cid:
@@ -188,6 +204,23 @@ class Publishing:
         limits.check_name(request.name, "track name")
         limits.check_name(request.stream, "stream name")
 
+    def _add_codec(self, request: rtc.AddTrackRequest) -> None:
+        """The owner is going to send a published track in its backup codec too."""
+        try:
+            publication = self._publication(TrackSid(request.sid))
+            limits.check_name(request.cid, "cid")
+            codec = next(iter(request.simulcast_codecs), rtc.SimulcastCodec())
+            layers = list(codec.layers or request.layers)[:_MAX_LAYERS]
+            publication.handle_backup(video_mime_type(codec.codec), request.cid, layers)
+        except MediaError as error:
+            self._refuse(request, error.code.upper(), str(error))
+            return
+        self._tell_published(request.cid, publication.info)
+        self._match()
+
+    def _tell_published(self, cid: str, info: models.TrackInfo) -> None:
+        self._owner.send(rtc.SignalResponse(track_published=rtc.TrackPublishedResponse(cid=cid, track=info)))
+
     def _queue(self, request: rtc.AddTrackRequest) -> None:
         if request.cid not in self._pending and len(self._queued) < limits.MAX_PENDING_TRACKS:
             self._queued[request.cid] = request
@@ -198,14 +231,16 @@ class Publishing:
             rtc.SignalResponse(request_response=rtc.RequestResponse(reason=reason, message=message, add_track=request))
         )
 
-    def _reused(self, publication: Publication, track: InboundTrack) -> bool:
-        """Whether the section now carries another announced track, or another codec."""
-        if track.mime_type != publication.inbound.mime_type or track.payload_type != publication.inbound.payload_type:
+    def _is_gone(self, inbound: InboundTrack, sending: Mapping[str, InboundTrack]) -> bool:
+        """Whether the section sends no more, or now carries another announced track, or another codec."""
+        track = sending.get(inbound.mid)
+        if track is None or track.mime_type != inbound.mime_type or track.payload_type != inbound.payload_type:
             return True
-        return track.cid != publication.inbound.cid and self._codec_cids.get(track.cid, track.cid) in self._pending
+        return track.cid != inbound.cid and self._codec_cids.get(track.cid, track.cid) in self._pending
 
     def _match(self) -> None:
         """Pairs by the cid of the track, then of a codec; a lone leftover pair of one kind belongs together (Firefox)."""
+        self._match_backups()
         matched: list[tuple[str, str]] = []
         for mid, (_, track) in self._unmatched.items():
             cid = self._codec_cids.get(track.cid, track.cid)
@@ -220,10 +255,30 @@ class Publishing:
             if len(sections) == 1 and len(requests) == 1:
                 matched.append((sections[0], requests[0]))
                 self._publish(sections[0], requests[0])
+        self._match_leftover_backup()
         if matched:
             self._owner.announce()
             for mid, _ in matched:
                 self._offer_to_others(mid)
+
+    def _match_backups(self) -> None:
+        for mid, (_, track) in list(self._unmatched.items()):
+            publication = next((item for item in self.publications.values() if item.takes_backup(track)), None)
+            if publication is not None:
+                self._start_backup(mid, publication)
+
+    def _match_leftover_backup(self) -> None:
+        videos = [(mid, track) for mid, (_, track) in self._unmatched.items() if track.kind == "video"]
+        if len(videos) != 1 or any(info.type == models.TrackType.VIDEO for info in self._pending.values()):
+            return
+        mid, track = videos[0]
+        awaiting = [publication for publication in self.publications.values() if publication.awaits_backup(track)]
+        if len(awaiting) == 1:
+            self._start_backup(mid, awaiting[0])
+
+    def _start_backup(self, mid: str, publication: Publication) -> None:
+        transport, track = self._unmatched.pop(mid)
+        publication.start_backup(transport, track)
 
     def _publish(self, mid: str, cid: str) -> None:
         info = self._pending.pop(cid)
@@ -240,7 +295,11 @@ class Publishing:
     def _end(self, publication: Publication) -> None:
         """Not by the owner's wish, so it is told."""
         self._unpublish(publication)
-        self._owner.send(rtc.SignalResponse(track_unpublished=rtc.TrackUnpublishedResponse(track_sid=publication.sid)))
+        self._ended.append(publication.sid)
+        self._tell_ended(publication.sid)
+
+    def _tell_ended(self, sid: str) -> None:
+        self._owner.send(rtc.SignalResponse(track_unpublished=rtc.TrackUnpublishedResponse(track_sid=sid)))
 
     def _unpublish(self, publication: Publication) -> None:
         self.publications.pop(publication.sid, None)
@@ -262,7 +321,8 @@ def _track_info(request: rtc.AddTrackRequest) -> models.TrackInfo:
         layers=list(request.layers)[:_MAX_LAYERS],
         mime_type=mime_type,
         stereo=request.stereo,
-        disable_red=True,
+        # Encryption covers the payload as the encoder made it, redundancy and all: nobody could take that apart.
+        disable_red=request.disable_red or request.encryption != models.Encryption.NONE,
         encryption=request.encryption,
         stream=request.stream,
         backup_codec_policy=request.backup_codec_policy,
@@ -272,18 +332,25 @@ def _track_info(request: rtc.AddTrackRequest) -> models.TrackInfo:
     if mime_type:
         # JS takes the codec it publishes from here: it must be the one it asked for.
         info.codecs.append(models.SimulcastCodecInfo(mime_type=mime_type, cid=request.cid, layers=info.layers))
+        for codec in request.simulcast_codecs[1:2] if request.type == models.TrackType.VIDEO else ():
+            backup = video_mime_type(codec.codec)
+            layers = list(codec.layers or request.layers)[:_MAX_LAYERS]
+            if backup not in {"", mime_type} and len(codec.cid) <= limits.MAX_NAME_BYTES:
+                info.codecs.append(models.SimulcastCodecInfo(mime_type=backup, cid=codec.cid, layers=layers))
     return info
 
 
 def _mime_type(request: rtc.AddTrackRequest) -> str:
     if request.type == models.TrackType.AUDIO:
         return "audio/opus"
-    codec = request.simulcast_codecs[0].codec if request.simulcast_codecs else ""
+    return video_mime_type(request.simulcast_codecs[0].codec) if request.simulcast_codecs else ""
+
+
+def video_mime_type(codec: str) -> str:
+    """Of "vp8" or "video/vp8"; "" for one that we do not forward."""
     return _VIDEO_CODECS.get(codec.lower().removeprefix("video/"), "")
 
 
 _KINDS: dict[int, seam.Kind] = {models.TrackType.AUDIO: "audio", models.TrackType.VIDEO: "video"}
 _VIDEO_CODECS = {"vp8": "video/VP8", "h264": "video/H264", "vp9": "video/VP9", "av1": "video/AV1"}
 _MAX_LAYERS = 8
-# The codec and its backup.
-_MAX_CODECS = 2

@@ -1,8 +1,8 @@
-"""One room on one shard: who is in it, who learns what, speakers, data, and when it ends. No asyncio, no clock."""
+"""One room: who is in it, who learns what, speakers, data, and when it ends. No asyncio, no clock."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -10,12 +10,13 @@ from livekit.protocol import models, rtc
 
 from sfu import ids
 from sfu.connection.transport import Candidates
+from sfu.connection_quality import ConnectionQualities
 from sfu.data import DataRouter
 from sfu.engine import EngineFacade
 from sfu.errors import NotAllowed, NotFound, RoomFull
-from sfu.ids import Identity, RoomName, TrackSid
+from sfu.ids import Identity, ParticipantSid, RoomName, TrackSid
 from sfu.participant import JoinOptions, Participant, SignalSink
-from sfu.policy import limits
+from sfu.policy import clients, limits, shards
 from sfu.policy.patience import Patience
 from sfu.policy.speakers import WINDOW_S, Speaker, SpeakerTracker
 from sfu.publication import Publication
@@ -31,6 +32,18 @@ class RoomOptions:
     departure_timeout_s: float = 20.0
     max_participants: int = 0
     metadata: str = ""
+    #: How long subscribers may, and must, hold pictures back. Both 0: as their publishers wish.
+    min_playout_delay_ms: int = 0
+    max_playout_delay_ms: int = 0
+
+    @property
+    def playout_delay(self) -> tuple[int, int] | None:
+        """(minimum, maximum) in units of 10 ms, as the header extension has them; None: as the publishers wish."""
+        if self.min_playout_delay_ms == self.max_playout_delay_ms == 0:
+            return None
+        minimum = min(self.min_playout_delay_ms, _LONGEST_PLAYOUT_DELAY_MS)
+        maximum = min(self.max_playout_delay_ms or _DEFAULT_MAX_PLAYOUT_DELAY_MS, _LONGEST_PLAYOUT_DELAY_MS)
+        return minimum // 10, max(minimum, maximum) // 10
 
 
 class Room:
@@ -40,24 +53,34 @@ class Room:
         self,
         engine: EngineFacade,
         name: RoomName,
-        shard: int,
+        home: int,
         candidates: Candidates,
         options: RoomOptions,
         created_at: float,
+        *,
+        spread: int = shards.DEFAULT_SPREAD,
     ) -> None:
         self.name = name
         self.sid = ids.room_sid()
-        self.shard = shard
+        #: The shard that it begins on.
+        self.home = home
         self.candidates = candidates
         self.options = options
         self.metadata = options.metadata
         self.participants: dict[Identity, Participant] = {}
         self.speakers: SpeakerTracker[Participant] = SpeakerTracker()
         self.data = DataRouter(engine)
+        self.qualities = ConnectionQualities()
+        #: Subscriptions that could not have a track's first codec, by what they got: "backup" or "none".
+        self.codec_fallbacks: Counter[str] = Counter()
         self.on_closed: Callable[[Room], None] = lambda _room: None
         self.closed = False
         self._engine = engine
+        self._spread = spread
         self._created_at = created_at
+        self._now = 0.0
+        #: Who left lately, and when.
+        self._departed: deque[tuple[float, models.ParticipantInfo]] = deque(maxlen=limits.MAX_REQUEST_ITEMS)
         self._empty = Patience(options.empty_timeout_s)
         self._empty.arm()
         self._stale = Patience(ROOM_UPDATE_S)
@@ -82,11 +105,26 @@ class Room:
             num_publishers=sum(1 for item in visible if item.publishing.publications),
         )
 
+    def shard_for_joiner(self) -> int:
+        load = self._engine.shard_load()
+        people = [0] * len(load)
+        for participant in self.participants.values():
+            people[participant.shard] += 1
+        return shards.shard_of_participant(self.home, people, load, self._spread)
+
     def others(self, participant: Participant) -> Iterator[Participant]:
         return (item for item in self.participants.values() if item is not participant)
 
     def visible_others(self, participant: Participant) -> list[models.ParticipantInfo]:
         return [item.info() for item in self.others(participant) if not item.permission.hidden]
+
+    def departed(self) -> list[models.ParticipantInfo]:
+        """Who left lately and did not come back: a client whose connection broke may not have read of it."""
+        return [
+            info
+            for at, info in self._departed
+            if self._now - at < DEPARTED_S and Identity(info.identity) not in self.participants
+        ]
 
     def participant(self, identity: Identity) -> Participant:
         """Raises `NotFound`."""
@@ -110,12 +148,16 @@ class Room:
         `joined_at` is in Unix seconds. `greet` is called before anything else is sent: the join response is the first message.
         """
         older = self.participants.get(options.identity)
+        replaced: tuple[ParticipantSid, ...] = ()
         if self.is_full_for(options.identity):
             raise RoomFull(f"room '{self.name}' has its {self.options.max_participants} participants; try again later")
         if older is not None:
+            replaced = (*older.replaced, older.sid)[-MAX_REPLACED:]
             older.leave(models.DisconnectReason.DUPLICATE_IDENTITY, rtc.LeaveRequest.Action.DISCONNECT)
         participant = Participant(self, self._engine, options, signal, joined_at)
+        participant.replaced = replaced
         self.participants[participant.identity] = participant
+        self.data.handle_joined(participant)
         self._empty.disarm()
         self._stale.arm()
         greet(participant)
@@ -129,10 +171,13 @@ class Room:
         """Called by the participant at the end of its `close`."""
         if self.participants.get(participant.identity) is participant:
             del self.participants[participant.identity]
-        self.data.handle_left(participant)
+        # Who was sent away is not told what was said behind its back, should it come again.
+        self.data.handle_left(participant, may_return=final.disconnect_reason not in _FINAL)
         self.speakers.forget(participant)
+        self.qualities.handle_left(participant)
         # Where all have to go, each is told so, and not about every other as well.
         if not participant.permission.hidden and not self.closed:
+            self._departed.append((self._now, final))
             self.broadcast(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[final])))
         self._stale.arm()
         if not self.participants:
@@ -150,6 +195,17 @@ class Room:
 
     # ------------------------------------------------------------------------------------------------- handle_*
 
+    def handle_resumed(self, participant: Participant) -> None:
+        """Of speakers and qualities only changes are told, and some of them are lost."""
+        self.qualities.handle_resumed(participant)
+        levels = {speaker.key: speaker.level for speaker in self.speakers.active()}
+        heard = [item for item in self.others(participant) if participant in item.publishing.subscribers()]
+        speakers = [
+            models.SpeakerInfo(sid=item.sid, level=levels.get(item, 0.0), active=item in levels)
+            for item in (participant, *heard)
+        ]
+        participant.send(rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=speakers)))
+
     def handle_changed(self, participant: Participant) -> None:
         """A participant's info changed; a hidden one is nobody else's business."""
         message = rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[participant.info()]))
@@ -165,9 +221,11 @@ class Room:
 
     def handle_timeout(self, now: float) -> None:
         """Everything that takes time; to be called every `TICK_S`."""
+        self._now = now
         for participant in list(self.participants.values()):
             participant.handle_timeout(now)
         self.data.handle_timeout(now)
+        self.qualities.handle_timeout(now, self.participants.values())
         if self._window.expired(now):
             self._window.arm()
             self._tell_speakers(self.speakers.poll_changes())
@@ -223,11 +281,22 @@ class Room:
                 participant.send(message)
 
 
-def enabled_codecs() -> list[models.Codec]:
-    """What may be published here, in LiveKit's spelling."""
-    return [models.Codec(mime=mime) for mime in _CODECS]
+def enabled_codecs(client: models.ClientInfo | None = None) -> list[models.Codec]:
+    """What may be published here, or by this client, in LiveKit's spelling."""
+    return [models.Codec(mime=mime) for mime in _CODECS if client is None or clients.may_publish(client, mime)]
 
 
 _CODECS = ("audio/opus", "video/VP8", "video/H264", "video/VP9", "video/AV1")
+# Sessions that one participant is known to have taken the place of.
+MAX_REPLACED = 8
+_FINAL = frozenset({models.DisconnectReason.PARTICIPANT_REMOVED, models.DisconnectReason.ROOM_DELETED})
 # Counts of participants change in bursts; metadata is sent at once.
 ROOM_UPDATE_S = 1.0
+# A dead socket is noticed after 30 s, and a resume may take 15 s more.
+DEPARTED_S = 60.0
+
+
+# LiveKit's, where only a minimum is given.
+_DEFAULT_MAX_PLAYOUT_DELAY_MS = 10_000
+# What 12 bits hold.
+_LONGEST_PLAYOUT_DELAY_MS = 40_950

@@ -1,4 +1,4 @@
-"""The rooms of this process: makes them, places them on shards, ticks and ends them."""
+"""The rooms of this process: makes them, gives each a shard to begin on, ticks and ends them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from sfu.connection.transport import Candidates
 from sfu.engine import EngineFacade
 from sfu.errors import RoomNotFound
 from sfu.ids import RoomName
+from sfu.policy import shards
 from sfu.room import Room, RoomOptions
 
 _log = logging.getLogger(__name__)
 
 
 class Rooms:
-    """A new room goes to the shard with the fewest transports and stays there."""
+    """A new room begins on the shard with the fewest transports; `spread` participants later it takes another one, too."""
 
     def __init__(
         self,
@@ -27,14 +28,17 @@ class Rooms:
         defaults: RoomOptions | None = None,
         *,
         auto_create: bool = True,
+        spread: int = shards.DEFAULT_SPREAD,
     ) -> None:
         self.engine = engine
         self.defaults = defaults or RoomOptions()
         self.auto_create = auto_create
         self._candidates = candidates
+        self._spread = spread
         self._rooms: dict[RoomName, Room] = {}
         #: Of rooms that have ended.
         self._data_dropped: Counter[str] = Counter()
+        self._codec_fallbacks: Counter[str] = Counter()
 
     def get(self, name: RoomName) -> Room | None:
         return self._rooms.get(name)
@@ -46,7 +50,9 @@ class Rooms:
         """The room of that name, new when there is none. `created_at` in Unix seconds."""
         room = self._rooms.get(name)
         if room is None:
-            room = Room(self.engine, name, self._choose_shard(), self._candidates, options or self.defaults, created_at)
+            home = self._choose_home()
+            options = options or self.defaults
+            room = Room(self.engine, name, home, self._candidates, options, created_at, spread=self._spread)
             room.on_closed = self._forget
             self._rooms[name] = room
         return room
@@ -88,15 +94,19 @@ class Rooms:
         """Reason -> data packets, since the start."""
         return sum((room.data.dropped for room in self._rooms.values()), self._data_dropped)
 
-    def _choose_shard(self) -> int:
-        """The least loaded by transports; among equals those with fewer rooms (empty rooms have no transports yet)."""
+    def codec_fallbacks(self) -> Counter[str]:
+        """What subscribers got that cannot decode a track's first codec ("backup", "none") -> how often, since the start."""
+        return sum((room.codec_fallbacks for room in self._rooms.values()), self._codec_fallbacks)
+
+    def _choose_home(self) -> int:
         load = self.engine.shard_load()
         rooms = [0] * len(load)
         for room in self._rooms.values():
-            rooms[room.shard] += 1
-        return min(range(len(load)), key=lambda shard: (load[shard], rooms[shard]))
+            rooms[room.home] += 1
+        return shards.home_of_room(load, rooms)
 
     def _forget(self, room: Room) -> None:
         if self._rooms.get(room.name) is room:
             del self._rooms[room.name]
             self._data_dropped += room.data.dropped
+            self._codec_fallbacks += room.codec_fallbacks

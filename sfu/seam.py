@@ -14,6 +14,8 @@ TransportId = NewType("TransportId", int)
 ProducerId = NewType("ProducerId", int)
 ConsumerId = NewType("ConsumerId", int)
 Kind = Literal["audio", "video"]
+#: What carries a path: datagrams, or frames on a TCP connection (RFC 4571) that the client opened.
+PathProtocol = Literal["udp", "tcp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class EngineConfig:
     shards: int = 1
     #: First UDP port; shard i binds `udp_port + i`. 0 lets the kernel choose one per shard.
     udp_port: int = 7882
+    #: One TCP port for all shards (ICE-TCP, passive). 0 lets the kernel choose; None: no media over TCP.
+    tcp_port: int | None = None
     #: Addresses to bind, IPv4 and IPv6 literals.
     bind: tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104
     #: Seeds every random choice of the engine; 0 takes one from the system.
@@ -117,6 +121,8 @@ class AddProducer:
     nack: bool
     transport_cc: bool
     remb: bool
+    #: Audio only: the client may send RED (RFC 2198) of `payload_type` blocks under this payload type.
+    red_payload_type: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,11 @@ class RemoveProducer:
 
 @dataclass(frozen=True, slots=True)
 class AddConsumer:
-    """Media that we send to a client: its own SSRC, sequence and timestamp space. `ssrc` must be new on the transport."""
+    """Media that we send to a client: its own SSRC, sequence and timestamp space. `ssrc` must be new on the transport.
+
+    The transport may live on another shard than the producer's: the engine then pipes the producer there, once for all its
+    consumers on that shard.
+    """
 
     consumer: ConsumerId
     producer: ProducerId
@@ -140,6 +150,10 @@ class AddConsumer:
     paused: bool
     #: Highest encoding index wanted (0 = lowest). The engine sends the best encoding that lives at or below it.
     encoding: int
+    #: RED packets of the publisher pass as they are under this payload type; without it their newest block, as plain audio.
+    red_payload_type: int | None = None
+    #: (minimum, maximum) in units of 10 ms, written into the playout-delay extension; None: the publisher's passes through.
+    playout_delay: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +230,7 @@ class TransportConnected:
     #: "198.51.100.7:50123" or "[2001:db8::1]:50123". For DEBUG logs only.
     remote: str
     srtp_profile: str
+    protocol: PathProtocol = "udp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +246,11 @@ class TransportClosed:
 
 @dataclass(frozen=True, slots=True)
 class PathChanged:
+    """Media goes elsewhere now. Latest-wins: of several that wait, only the last is told."""
+
     transport: TransportId
     remote: str
+    protocol: PathProtocol = "udp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +283,28 @@ class AudioLevels:
     """One batch per 100 ms: (producer, level in -dBov 0 loudest .. 127 silent), only producers heard in that window."""
 
     levels: tuple[tuple[ProducerId, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransportReport:
+    """What one transport's media went through since its last report. Counts are packets, without retransmissions."""
+
+    transport: TransportId
+    #: Smoothed, from RTCP; None before the first measurement.
+    rtt_ms: int | None
+    #: From the client to us, as we count it.
+    inbound_expected: int
+    inbound_lost: int
+    #: From us to the client, as its receiver reports say.
+    outbound_expected: int
+    outbound_lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransportReports:
+    """One batch every 2 s per shard: its connected transports that carried media, latest-wins per transport."""
+
+    reports: tuple[TransportReport, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +357,7 @@ Event = (
     | EncodingLost
     | ConsumerLayerChanged
     | AudioLevels
+    | TransportReports
     | DataChannelOpened
     | DataReceived
     | DataOverflow
@@ -349,6 +390,7 @@ class EngineProtocol(Protocol):
     @property
     def fingerprint(self) -> str: ...
     def addresses(self, shard: int) -> Sequence[Address]: ...
+    def tcp_addresses(self) -> Sequence[Address]: ...
     def fileno(self) -> int: ...
     def drain(self, limit: int = 4096) -> list[Event]: ...
     def submit(self, commands: Sequence[Command]) -> None: ...

@@ -21,18 +21,22 @@ class FakeEngine:
 
     A misused id (unknown, reused, SSRC used twice on a transport) raises `AssertionError` at once: with the real
     engine it would be a `Refused` event, and always a bug of ours. With `auto_connect` a transport connects at its
-    first `SetRemote`.
+    first `SetRemote`; with `auto_open` LiveKit's channels open at the first one with a data section, whoever asked for them.
     """
 
-    def __init__(self, shards: int = 1, *, auto_connect: bool = True) -> None:
+    def __init__(self, shards: int = 1, *, auto_connect: bool = True, auto_open: bool = True) -> None:
         self.shards = shards
         self.auto_connect = auto_connect
+        self.auto_open = auto_open
         self.commands: list[seam.Command] = []
+        #: Where it says that it listens.
+        self.tcp: list[seam.Address] = []
         self.transports: dict[seam.TransportId, seam.OpenTransport] = {}
         self.remotes: dict[seam.TransportId, seam.SetRemote] = {}
         self.producers: dict[seam.ProducerId, seam.AddProducer] = {}
         self.consumers: dict[seam.ConsumerId, seam.AddConsumer] = {}
         self.channels: dict[seam.TransportId, list[seam.OpenDataChannel]] = {}
+        self.opened: set[seam.TransportId] = set()
         self.sent: list[seam.SendData] = []
         self.paused: set[seam.TransportId] = set()
         self.closed = False
@@ -49,6 +53,9 @@ class FakeEngine:
 
     def addresses(self, shard: int) -> list[seam.Address]:
         return [seam.Address("127.0.0.1", 7882 + shard)]
+
+    def tcp_addresses(self) -> list[seam.Address]:
+        return list(self.tcp)
 
     def fileno(self) -> int:
         return self._eventfd
@@ -82,6 +89,11 @@ class FakeEngine:
                 self._close_transport(event.transport)
         self._events.extend(events)
         os.eventfd_write(self._eventfd, 1)
+
+    def open_channels(self, transport: seam.TransportId) -> None:
+        """The client has its channels now."""
+        self.opened.add(transport)
+        self.emit(*(seam.DataChannelOpened(transport, label) for label in ("_reliable", "_lossy", "_data_track")))
 
     def submitted(self, kind: type[_C]) -> list[_C]:
         """Every command of this class so far, in order."""
@@ -140,12 +152,12 @@ class FakeEngine:
         self.remotes[command.transport] = command
         if first and self.auto_connect:
             self.emit(seam.TransportConnected(command.transport, "192.0.2.1:5000", "SRTP_AEAD_AES_128_GCM"))
+        if self.auto_open and command.transport not in self.opened and command.sctp_port is not None:
+            self.open_channels(command.transport)
 
     def _add_consumer(self, command: seam.AddConsumer) -> None:
-        producer = self.producers[command.producer]
+        assert command.producer in self.producers
         assert command.transport in self.transports
-        own = self.transports[command.transport].shard
-        assert own == self.transports[producer.transport].shard, "a consumer lives on its producer's shard"
         for ssrc in (command.ssrc, command.rtx_ssrc):
             if ssrc is not None:
                 assert (command.transport, ssrc) not in self._ssrcs, "an SSRC is never reused on a transport"
@@ -158,6 +170,7 @@ class FakeEngine:
             return
         self.remotes.pop(transport, None)
         self.channels.pop(transport, None)
+        self.opened.discard(transport)
         self.paused.discard(transport)
         gone = {producer for producer, added in self.producers.items() if added.transport == transport}
         for producer in gone:

@@ -14,16 +14,38 @@ from tests.support.server import Server
 _running: list[Server] = []
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shards",
+        type=int,
+        default=1,
+        help="Shards of every server that does not ask for a number; with several, neighbours in a room are on different ones.",
+    )
+
+
 @pytest.fixture(scope="module")
-def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+def start_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Server]]:
     """Starts a server; each distinct set of options once per module. Keyword arguments are configuration for the environment."""
     servers: dict[tuple[object, ...], Server] = {}
 
-    def start(host: str | None = None, shards: int = 1, **environment: str) -> Server:
-        key = (host, shards, *sorted(environment.items()))
+    def start(
+        host: str | None = None,
+        shards: int | None = None,
+        udp_port: int = 0,
+        module: str = "control.cli",
+        **environment: str,
+    ) -> Server:
+        if shards is None:
+            shards = request.config.getoption("--shards")
+            environment = environment if shards == 1 else {"BEEP_MEDIA_RTC__ROOM_SPREAD": "1", **environment}
+        key = (host, shards, udp_port, module, *sorted(environment.items()))
         if key not in servers:
             log: Path = tmp_path_factory.mktemp("server") / "log"
-            servers[key] = Server(log, host=host, shards=shards, environment=environment)
+            servers[key] = Server(
+                log, host=host, shards=shards, udp_port=udp_port, module=module, environment=environment
+            )
             _running.append(servers[key])
         return servers[key]
 
@@ -37,7 +59,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 @pytest.fixture
 def server(start_server: Callable[..., Server]) -> Server:
-    """One server with one shard on 127.0.0.1, shared by the tests of a module."""
+    """One server on 127.0.0.1, with one shard unless `--shards` says otherwise, shared by the tests of a module."""
     return start_server()
 
 

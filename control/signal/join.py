@@ -120,6 +120,8 @@ def room_options(claims: Claims, defaults: RoomOptions) -> RoomOptions:
         departure_timeout_s=wire.departure_timeout or defaults.departure_timeout_s,
         max_participants=wire.max_participants or defaults.max_participants,
         metadata=wire.metadata or defaults.metadata,
+        min_playout_delay_ms=wire.min_playout_delay or defaults.min_playout_delay_ms,
+        max_playout_delay_ms=wire.max_playout_delay or defaults.max_playout_delay_ms,
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import time
 from collections import Counter
@@ -18,9 +17,10 @@ from aiohttp import web
 from livekit.protocol import models, rtc
 
 from control import tokens
+from control.candidates import candidates
 from control.errors import ControlError
 from control.metrics import Inventory
-from control.signal import join
+from control.signal import browser, join
 from control.signal.frames import Encoder
 from control.signal.join import ConnectRequest
 from control.signal.session import SignalSession
@@ -35,7 +35,7 @@ from sfu.room import Room, enabled_codecs
 from sfu.rooms import Rooms
 
 if TYPE_CHECKING:
-    from control.serve import SignalParts
+    from control.node import SignalParts
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class SignalServer:
 
     def __init__(self, parts: SignalParts) -> None:
         self.encoder = Encoder()
-        self.rooms = Rooms(parts.engine, self._candidates)
+        self.rooms = Rooms(parts.engine, self._candidates, spread=parts.room_spread)
         self._parts = parts
         self._sessions: set[SignalSession] = set()
         #: Tokens of those in a room, to write fresh ones from.
@@ -66,16 +66,28 @@ class SignalServer:
 
     def inventory(self) -> Inventory:
         states: Counter[str] = Counter()
+        qualities: Counter[str] = Counter()
         tracks: Counter[tuple[str, str]] = Counter()
         rooms = self.rooms.all()
         for room in rooms:
             for participant in room.participants.values():
                 states[participant.state_name()] += 1
+                if participant.connected:
+                    qualities[participant.quality.name] += 1
                 for publication in participant.publishing.publications.values():
                     tracks["in", publication.inbound.kind] += 1
                     tracks["out", publication.inbound.kind] += len(publication.subscriptions)
         engine = self._parts.engine
-        return Inventory(len(rooms), states, tracks, engine.counts(), self.rooms.data_dropped(), engine.refused)
+        return Inventory(
+            len(rooms),
+            states,
+            qualities,
+            tracks,
+            engine.counts(),
+            self.rooms.data_dropped(),
+            engine.refused,
+            self.rooms.codec_fallbacks(),
+        )
 
     def count_error(self, reason: str) -> None:
         """Something on a signalling connection was not carried out."""
@@ -136,6 +148,7 @@ class SignalServer:
             name = join.room_name(claims)
             self._stage("auth", started)
             wish = join.parse(request.query, v1=v1)
+            browser.complete(wish.client, request.headers.get("User-Agent", ""))
             single, reconnect = wish.single_connection, wish.reconnect
             if wish.reconnect:
                 result = self._resume(session, self.rooms.get(name), claims, wish)
@@ -163,7 +176,7 @@ class SignalServer:
         def greet(participant: Participant) -> None:
             session.participant = participant
             participant.on_connected = lambda: self._stage("connected", started)
-            participant.on_closed = lambda: self._claims.pop(participant, None)
+            participant.on_closed = lambda: self._handle_gone(participant)
             self._claims[participant] = claims
             session.send(rtc.SignalResponse(join=self._join_response(room, participant)))
 
@@ -178,8 +191,17 @@ class SignalServer:
     def _resume(self, session: SignalSession, room: Room | None, claims: Claims, wish: ConnectRequest) -> str:
         """A known participant goes on; anyone else is told to join anew, by the first message of the socket."""
         participant = room.participants.get(Identity(claims.identity)) if room is not None else None
-        if room is None or participant is None or wish.participant_sid not in {"", participant.sid}:
+        if room is None or participant is None:
             return self._refuse_resume(session)
+        if wish.participant_sid in participant.replaced:
+            # Another device of this person took over. It stays, and this one is told so as if it had been here.
+            return self._refuse_resume(session, "DUPLICATE_IDENTITY", "DISCONNECT")
+        if wish.participant_sid not in {"", participant.sid}:
+            return self._refuse_resume(session)
+        simulated, participant.next_resume = participant.next_resume, ""
+        if simulated == "mute":
+            session.close()
+            return "simulated"
         try:
             gone = participant.resume(session)
         except StateMismatch:
@@ -190,21 +212,21 @@ class SignalServer:
         everybody = [*gone, *room.visible_others(participant), participant.info()]
         session.send(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=everybody)))
         session.send(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=room.info())))
-        participant.connection.resume()
-        participant.publishing.repeat()
+        participant.repeat()
         session.refresh_token()
         if wish.sync_state is not None:
             session.handle_request(rtc.SignalRequest(sync_state=wish.sync_state))
         if wish.offer is not None:
             session.handle_request(rtc.SignalRequest(offer=wish.offer))
+        if simulated == "cut":
+            session.close()
         return "resumed"
 
-    def _refuse_resume(self, session: SignalSession) -> str:
-        session.send(
-            rtc.SignalResponse(leave=rtc.LeaveRequest(reason="STATE_MISMATCH", action="RECONNECT", can_reconnect=True))
-        )
+    def _refuse_resume(self, session: SignalSession, reason: str = "STATE_MISMATCH", action: str = "RECONNECT") -> str:
+        leave = rtc.LeaveRequest(reason=reason, action=action, can_reconnect=action == "RECONNECT")
+        session.send(rtc.SignalResponse(leave=leave))
         session.close()
-        return "state_mismatch"
+        return reason.lower()
 
     def _join_response(self, room: Room, participant: Participant) -> rtc.JoinResponse:
         return rtc.JoinResponse(
@@ -216,14 +238,25 @@ class SignalServer:
             subscriber_primary=participant.options.subscriber_primary,
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
-            enabled_publish_codecs=enabled_codecs(),
+            enabled_publish_codecs=enabled_codecs(participant.options.client),
             fast_publish=participant.permission.can_publish,
+            ice_servers=self._ice_servers(participant),
         )
 
     def _reconnect_response(self, participant: Participant) -> rtc.ReconnectResponse:
         return rtc.ReconnectResponse(
-            server_info=_server_info(participant), last_message_seq=participant.last_message_sequence
+            server_info=_server_info(participant),
+            last_message_seq=participant.last_message_sequence,
+            ice_servers=self._ice_servers(participant),
         )
+
+    def _ice_servers(self, participant: Participant) -> list[rtc.ICEServer]:
+        return self._parts.ice.ice_servers(participant.sid) if self._parts.ice is not None else []
+
+    def _handle_gone(self, participant: Participant) -> None:
+        self._claims.pop(participant, None)
+        if self._parts.ice is not None:
+            self._parts.ice.revoke(participant.sid)
 
     # ---------------------------------------------------------------------------------------------------- tokens
 
@@ -275,13 +308,7 @@ class SignalServer:
         self.handle_timeout(self._loop.time())
 
     def _candidates(self, shard: int) -> Sequence[Candidate]:
-        """Every advertised address with the port of the shard's socket of that family."""
-        ports = {ipaddress.ip_address(item.host).version: item.port for item in self._parts.engine.addresses(shard)}
-        return [
-            Candidate(host, ports[version])
-            for host in self._parts.advertise
-            if (version := ipaddress.ip_address(host).version) in ports
-        ]
+        return candidates(self._parts.engine, self._parts.advertise, shard)
 
 
 def _server_info(participant: Participant) -> models.ServerInfo:

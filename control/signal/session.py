@@ -153,6 +153,8 @@ class SignalSession:
                 continue
             self._silence.disarm()
             self._silence.arm()
+            if self.participant is not None:
+                self.participant.handle_alive()
             if message.type == WSMsgType.PING:
                 self._control(_Control(WSMsgType.PONG, message.data))
             if message.type in _FRAMES:

@@ -36,6 +36,8 @@ class SinglePeerConnection(Connection):
         self._offered = False
         self._sections: Counter[Kind] = Counter()
         self._free: Counter[Kind] = Counter()
+        #: Sids of the tracks that have a section; it stays theirs, also for another codec.
+        self._placed: set[str] = set()
         #: The sections that the client will have once it acted on our outstanding request; None without one.
         self._expected: Counter[Kind] | None = None
         self._patience = Patience(REQUIREMENT_TIMEOUT_S)
@@ -79,6 +81,7 @@ class SinglePeerConnection(Connection):
     def _settle(self, offer: SessionDescription, answer: Answer) -> None:
         """Decides after an answer whether sections still lack."""
         placed = {place.mid for place in answer.placed}
+        self._placed = {place.track_sid for place in answer.placed}
         self._sections = Counter(kind for section in offer.sections if (kind := _kind(section.kind)))
         self._free = Counter(
             kind
@@ -95,7 +98,11 @@ class SinglePeerConnection(Connection):
 
     def _shortfall(self) -> Counter[Kind]:
         """How many sections the next offer lacks if the client only repeats the last one."""
-        wanted = Counter(outbound.track.kind for outbound in self._outbound.values() if outbound.consumer is None)
+        wanted = Counter(
+            outbound.track.kind
+            for track_sid, outbound in self._outbound.items()
+            if outbound.consumer is None and track_sid not in self._placed
+        )
         return wanted - self._free
 
     def _require(self, sections: Counter[Kind]) -> None:

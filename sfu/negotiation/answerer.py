@@ -147,10 +147,14 @@ class _Writer:
         codec = self._usable(section, self._codec_for(cid))
         lines = self._lines(section, "recvonly", codec)
         if codec.name == "opus":
-            lines.fmtp = opus_fmtp(codec.fmtp, self._audio_options(cid))
+            options = self._audio_options(cid)
+            lines.fmtp = opus_fmtp(codec.fmtp, options)
+            lines.red_payload_type = section.codecs.red.get(codec.payload_type) if options.red else None
         else:
             lines.fmtp = with_start_bitrate(codec, section.codecs.codecs)
-        track = read_inbound(section, codec, lines.rtx_payload_type, tuple(lines.extmap), lines.fmtp)
+        track = read_inbound(
+            section, codec, lines.rtx_payload_type, tuple(lines.extmap), lines.fmtp, lines.red_payload_type
+        )
         if track.encodings[0].rid is not None:
             lines.rids = send_rids(section)
         self.inbound.append(track)
@@ -165,12 +169,17 @@ class _Writer:
             lines.fmtp = with_stereo(lines.fmtp, track.fmtp)
         if track.rtx_ssrc is None:
             lines.rtx_payload_type = None
-        self.placed.append(PlacedTrack(track.track_sid, section.mid, codec.payload_type, lines.rtx_payload_type))
+        lines.red_payload_type = section.codecs.red.get(codec.payload_type) if track.red else None
+        self.placed.append(
+            PlacedTrack(
+                track.track_sid, section.mid, codec.payload_type, lines.rtx_payload_type, lines.red_payload_type
+            )
+        )
         return lines
 
     def _lines(self, section: Section, direction: Direction, codec: Codec) -> MediaLines:
         extmap = self.extensions.take(cast("Kind", section.kind), section.attributes.get("extmap", ()))
-        feedback = accepted_feedback(codec, extmap)
+        feedback = accepted_feedback(section, codec, extmap)
         return MediaLines(
             kind=section.kind,
             protocol=section.protocol,

@@ -54,6 +54,8 @@ class CodecTable:
     codecs: tuple[Codec, ...]
     #: Primary payload type -> RTX payload type (RFC 4588).
     rtx: Mapping[int, int]
+    #: Opus payload type -> payload type of its redundant form (RED, RFC 2198).
+    red: Mapping[int, int] = field(default_factory=dict)
     _found: dict[tuple[str, str], Codec | None] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -67,7 +69,7 @@ class CodecTable:
         everywhere = feedback.get("*", set())
         mapped = dict(_numbered(attributes.get("rtpmap", ())))
         codecs: list[Codec] = []
-        rtx: dict[int, int] = {}
+        wrapped: dict[str, dict[int, int]] = {"rtx": {}, "red": {}}
         for payload_type in dict.fromkeys(map(_payload_type, formats)):
             if payload_type is None or payload_type not in mapped:
                 continue
@@ -75,16 +77,16 @@ class CodecTable:
             fmtp = parameters.get(payload_type, "")
             if len(fmtp) > _MAX_FMTP_CHARACTERS or not fmtp.isascii():
                 continue
-            if name == "rtx":
-                primary = _payload_type(parse_fmtp(fmtp).get("apt", ""))
-                if primary is not None:
-                    rtx.setdefault(primary, payload_type)
+            if name in wrapped:
+                primary = _primary(name, fmtp)
+                if primary is not None and (name == "rtx" or (kind, clock_rate, channels) == _RED):
+                    wrapped[name].setdefault(primary, payload_type)
             elif FORWARDED.get(name, "").startswith(kind) and clock_rate == _CLOCK_RATES[kind]:
                 values = frozenset(feedback.get(str(payload_type), set()) | everywhere)
                 codec = Codec(payload_type, name, clock_rate, channels, fmtp, values)
                 if stream_format(codec.mime_type, fmtp)[1] in _PROFILES[name]:
                     codecs.append(codec)
-        return cls(tuple(codecs), rtx)
+        return cls(tuple(codecs), wrapped["rtx"], wrapped["red"])
 
     def find(self, mime_type: str, fmtp: str) -> Codec | None:
         """The codec that can decode a stream of this type and format; the closest one if there are several."""
@@ -165,6 +167,14 @@ def _numbered(lines: Iterable[str]) -> Iterable[tuple[int, str]]:
             yield payload_type, rest.strip()
 
 
+def _primary(name: str, fmtp: str) -> int | None:
+    """What RTX repeats (`apt=96`), or all blocks of RED are of (`111/111`)."""
+    if name == "rtx":
+        return _payload_type(parse_fmtp(fmtp).get("apt", ""))
+    blocks = set(fmtp.split("/"))
+    return _payload_type(blocks.pop()) if len(blocks) == 1 else None
+
+
 def _payload_type(text: str) -> int | None:
     """0-127 without the range that collides with RTCP (RFC 5761 section 4), else None."""
     if not (text.isascii() and text.isdigit() and len(text) <= 3):
@@ -183,6 +193,8 @@ def _encoding(rtpmap: str) -> tuple[str, int, str | None]:
 # We keep, compare and repeat it; what clients write has about 100.
 _MAX_FMTP_CHARACTERS = 1000
 _CLOCK_RATES = {"audio": 48000, "video": 90000}
+# Of Opus: "red/48000/2".
+_RED = ("audio", 48000, "2")
 
 # libwebrtc takes constrained baseline where profile-level-id is missing; RFC 6184 would say plain baseline level 1.
 _H264_DEFAULT = "42e01f"

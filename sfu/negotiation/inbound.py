@@ -62,11 +62,16 @@ def encodings(section: Section, rids: list[str]) -> tuple[EncodingParameters, ..
 
 
 def read_inbound(
-    section: Section, codec: Codec, rtx_payload_type: int | None, extmap: tuple[str, ...], fmtp: str
+    section: Section,
+    codec: Codec,
+    rtx_payload_type: int | None,
+    extmap: tuple[str, ...],
+    fmtp: str,
+    red_payload_type: int | None = None,
 ) -> InboundTrack:
-    """What the engine and the room need of the section; `extmap` and `fmtp` are as answered."""
+    """What the engine and the room need of the section; all but the first two are as answered."""
     msid = read_msid(section)
-    feedback = accepted_feedback(codec, extmap)
+    feedback = accepted_feedback(section, codec, extmap)
     rids = send_rids(section) if any(value.endswith(RID) for value in extmap) else []
     return InboundTrack(
         mid=section.mid,
@@ -82,15 +87,21 @@ def read_inbound(
         transport_cc="transport-cc" in feedback,
         remb="goog-remb" in feedback,
         fmtp=fmtp,
+        red_payload_type=red_payload_type,
     )
 
 
-def accepted_feedback(codec: Codec, extmap: tuple[str, ...]) -> list[str]:
-    """The a=rtcp-fb values of an answer. REMB only where transport-cc cannot be had: one estimator per connection."""
+def accepted_feedback(section: Section, codec: Codec, extmap: tuple[str, ...]) -> list[str]:
+    """The a=rtcp-fb values of an answer. REMB only where transport-cc cannot be had: one estimator per connection.
+
+    NACK for Opus is in no offer of libwebrtc's, the only one with RED; but it obeys an answer that has it, both when it sends
+    and when it receives. RED alone repairs one packet in a burst.
+    """
     congestion = "goog-remb"
     if "transport-cc" in codec.feedback and any(value.endswith(TRANSPORT_CC) for value in extmap):
         congestion = "transport-cc"
-    return [value for value in (congestion, "ccm fir", "nack", "nack pli") if value in codec.feedback]
+    possible = codec.feedback | ({"nack"} if codec.payload_type in section.codecs.red else set())
+    return [value for value in (congestion, "ccm fir", "nack", "nack pli") if value in possible]
 
 
 def opus_fmtp(offered: str, options: AudioOptions) -> str:

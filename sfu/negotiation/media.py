@@ -24,14 +24,16 @@ class MediaLines:
     extmap: Sequence[str]
     feedback: Sequence[str]
     reduced_size: bool = True
+    #: Redundant audio, preferred to the plain form where the client sends.
+    red_payload_type: int | None = None
     #: Simulcast streams that we receive, in the client's order.
     rids: Sequence[str] = field(default=())
     track: OutboundTrack | None = None
 
     def write(self, transport: Sequence[str]) -> list[str]:
         """The section's lines; `transport` goes in front of its attributes."""
-        payload_type, rtx = self.codec.payload_type, self.rtx_payload_type
-        formats = f"{payload_type}" if rtx is None else f"{payload_type} {rtx}"
+        payload_type, rtx, red = self.codec.payload_type, self.rtx_payload_type, self.red_payload_type
+        formats = " ".join(str(number) for number in (red, payload_type, rtx) if number is not None)
         lines = [f"m={self.kind} 9 {self.protocol} {formats}", "c=IN IP4 0.0.0.0", *transport]
         lines += [f"a=mid:{self.mid}", f"a={self.direction}", "a=rtcp-mux"]
         if self.reduced_size:
@@ -43,6 +45,8 @@ class MediaLines:
             lines.append(f"a=fmtp:{payload_type} {self.fmtp}")
         if rtx is not None:
             lines += [f"a=rtpmap:{rtx} rtx/{self.codec.clock_rate}", f"a=fmtp:{rtx} apt={payload_type}"]
+        if red is not None:
+            lines += [f"a=rtpmap:{red} red/48000/2", f"a=fmtp:{red} {payload_type}/{payload_type}"]
         lines += [f"a=rid:{rid} recv" for rid in self.rids]
         if len(self.rids) > 1:
             lines.append("a=simulcast:recv " + ";".join(self.rids))

@@ -78,32 +78,34 @@ class Offerer:
             track = _placed(slot.track, section)
             if track is None:
                 rejected.append(slot.track.track_sid)
-                slot.track = None
+                slot.track, slot.settled = None, slot.dead
             else:
                 placed.append(track)
         return OfferResult(remote, tuple(placed), tuple(rejected))
 
     def _fill_slots(self, outbound: Sequence[OutboundTrack]) -> None:
-        """Tracks keep their slot; a freed slot is rejected once and then recycled under a new mid.
+        """Tracks keep their slot. A freed one is inactive in one offer, rejected in the next, then recycled under a new mid.
 
-        Left inactive it could carry another track at once, but the Rust SDKs never report a track that comes back on the
-        transceiver it was on before (livekit 1.2.1, measured).
+        Inactive first, for Firefox removes a track from its stream only then, and livekit-client waits for that. Rejected,
+        and not filled again at once, because the Rust SDKs never report a track that comes back on the transceiver it was
+        on before (livekit 1.2.1, Firefox 153, measured).
         """
         wanted = {track.track_sid: track for track in outbound}
         for slot in self._slots:
             if slot.track is not None:
                 slot.track = wanted.pop(slot.track.track_sid, None)
-                slot.reusable = False
-                slot.dead = slot.track is None
+                slot.settled = False
+            elif slot.settled and not slot.dead:
+                slot.dead, slot.settled = True, False
         for track in wanted.values():
             slot = self._free_slot(track.kind)
             slot.track = track
 
     def _free_slot(self, kind: Kind) -> _Slot:
         for slot in self._slots:
-            if slot.track is None and slot.reusable and (slot.dead or slot.kind == kind):
-                if slot.dead:  # RFC 8829 section 5.2.2: a recycled section gets a new mid and may change its kind
-                    slot.mid, slot.kind, slot.codec, slot.dead = self._new_mid(), kind, None, False
+            if slot.dead and slot.settled:
+                # RFC 8829 section 5.2.2: a recycled section gets a new mid and may change its kind
+                slot.mid, slot.kind, slot.codec, slot.dead, slot.settled = self._new_mid(), kind, None, False, False
                 return slot
         slot = _Slot(self._new_mid(), kind)
         self._slots.append(slot)
@@ -148,6 +150,7 @@ class Offerer:
             fmtp=codec.fmtp if track is None else with_stereo(codec.fmtp, track.fmtp),
             extmap=_EXTMAP[slot.kind],
             feedback=_FEEDBACK[slot.kind],
+            red_payload_type=_RED_PAYLOAD_TYPE if track is not None and track.red else None,
             track=track,
         ).write(transport)
 
@@ -160,15 +163,15 @@ class _Slot:
     kind: Kind
     track: OutboundTrack | None = None
     codec: Codec | None = None
-    #: Offered without a track and answered: may carry another one.
-    reusable: bool = False
-    #: The client rejected the section (port 0): it stays so until recycled under another mid.
+    #: The client has answered the section as it is now.
+    settled: bool = False
+    #: Rejected (port 0), by us or by the client: it stays so until recycled under another mid.
     dead: bool = False
 
     def settle(self, section: Section) -> None:
         """The client has answered this section."""
-        self.dead = section.rejected
-        self.reusable = self.track is None or section.rejected
+        self.dead = self.dead or section.rejected
+        self.settled = True
 
 
 class _PayloadTypes:
@@ -209,7 +212,8 @@ def _placed(track: OutboundTrack, section: Section) -> PlacedTrack | None:
     if codec is None:
         return None
     rtx = section.codecs.rtx.get(codec.payload_type) if track.rtx_ssrc is not None else None
-    return PlacedTrack(track.track_sid, section.mid, codec.payload_type, rtx)
+    red = section.codecs.red.get(codec.payload_type) if track.red else None
+    return PlacedTrack(track.track_sid, section.mid, codec.payload_type, rtx, red)
 
 
 def _answered_extensions(sections: Sequence[Section]) -> dict[str, int]:
@@ -227,6 +231,8 @@ def _answered_extensions(sections: Sequence[Section]) -> dict[str, int]:
 _DATA_MID = "0"
 _PROTOCOL = "UDP/TLS/RTP/SAVPF"
 _OPUS_PAYLOAD_TYPE = 111
+# Chromium's own choice.
+_RED_PAYLOAD_TYPE = 63
 # The first of pairs (media, RTX) that avoid static types and RTCP (RFC 3551 table 5, RFC 5761 section 4); more pairs than
 # there are video formats in `codecs`.
 _VIDEO_PAYLOAD_TYPES = (96, 98, 100, 102, 104, 106, 108, 112, 114, 116, 118, 120, 122, 124, 126, 35, 37, 39, 41, 43, 45)

@@ -73,6 +73,8 @@ class InboundTrack:
     remb: bool
     #: As the client offered it; keep it for `OutboundTrack.fmtp`.
     fmtp: str
+    #: Audio that the client may send redundantly (RED).
+    red_payload_type: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class OutboundTrack:
     ssrc: int
     rtx_ssrc: int | None
     cname: str
+    #: The publisher may send RED, and this client may be offered it.
+    red: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +102,18 @@ class PlacedTrack:
     payload_type: int
     #: None when the client did not negotiate RTX: retransmit on the primary SSRC or not at all.
     rtx_payload_type: int | None
+    #: None when the client gets plain audio only.
+    red_payload_type: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AudioOptions:
-    """What the publisher asked for in AddTrack: turns into `usedtx` and `stereo` of the answer's Opus fmtp."""
+    """What the publisher asked for in AddTrack: turns into `usedtx` and `stereo` of the answer's Opus fmtp, and RED."""
 
     dtx: bool = True
     stereo: bool = False
+    #: Off until the client has said that it may be: encrypted audio must not be wrapped.
+    red: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,9 @@ class WantedQuality:
     Verbs: `handle_wanted(quality)`, `handle_timeout(now)`; both return the quality to announce, or None.
     """
 
-    def __init__(self) -> None:
-        self.announced: int | None = None
+    def __init__(self, announced: int | None = None) -> None:
+        """`announced` is what the publisher does unless told otherwise; None is everything."""
+        self.announced = announced
         self._wanted = OFF
         self._lower = Patience(LOWER_AFTER_S)
 

@@ -12,7 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 HERE = Path(__file__).resolve().parent
 SCREENSHOTS = HERE / "screenshots"
@@ -85,9 +85,16 @@ class Browser:
                 future.set_exception(BrowserError("the browser's driver has ended"))
 
 
+class Driver(Protocol):
+    """A browser, as tests that take any of them see it."""
+
+    async def open(self, url: str, options: dict[str, Any] | None = None, name: str = "") -> Page: ...
+    async def ask(self, what: str, timeout_s: float = 60, **parameters: Any) -> Any: ...
+
+
 @dataclass(slots=True)
 class Page:
-    browser: Browser
+    browser: Driver
     number: int
     name: str
 
@@ -129,8 +136,10 @@ class Page:
 
 
 @contextlib.asynccontextmanager
-async def launch(chromium: str) -> AsyncIterator[Browser]:
+async def launch(chromium: str, prefix: Sequence[str] = (), home: Path | None = None) -> AsyncIterator[Browser]:
+    """`prefix` goes in front of the command, to run it in another network namespace for example. In `home` it finds whom it trusts."""
     process = await asyncio.create_subprocess_exec(
+        *prefix,
         shutil.which("node") or "node",
         str(HERE / "driver.mjs"),
         chromium,
@@ -138,6 +147,7 @@ async def launch(chromium: str) -> AsyncIterator[Browser]:
         stdout=asyncio.subprocess.PIPE,
         limit=16 * 1024 * 1024,
         start_new_session=True,
+        env={**os.environ, "HOME": str(home)} if home else None,
     )
     browser = Browser(process)
     try:

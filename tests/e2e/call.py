@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from tests.e2e.browser import Browser, Page
+from tests.e2e.browser import Driver, Page
 from tests.support.server import Server
 
 Sample = dict[str, Any]
@@ -47,10 +47,12 @@ class Flow:
 
 
 async def join(
-    browser: Browser, client_page: str, server: Server, room: str, identity: str, *, single: bool
+    browser: Driver, client_page: str, server: Server, room: str, identity: str, *, single: bool, **more: Any
 ) -> Participant:
+    """`more`: `without` names codecs that the page cannot decode, `passphrase` encrypts end to end."""
     page = await browser.open(client_page, name=identity)
-    await page.run("client.connect", {"url": server.url, "token": server.token(room, identity), "single": single})
+    options = {"url": server.url, "token": server.token(room, identity), "single": single, **more}
+    await page.run("client.connect", options)
     return Participant(identity, page)
 
 

@@ -6,10 +6,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.browser import Browser, launch
+from tests.e2e.firefox import Firefox
+from tests.e2e.firefox import launch as launch_firefox
 from tests.e2e.static import served
 from tests.support.server import ROOT
 
@@ -37,6 +40,20 @@ def client_page() -> Iterator[str]:
     subprocess.run(["npm", "run", "--silent", "build:e2e"], cwd=ROOT / "web", check=True, timeout=120)
     with served() as address:
         yield address
+
+
+@pytest.fixture
+async def firefox(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Firefox]:
+    """Without Firefox the tests that ask for it are skipped, except in CI."""
+    path = shutil.which("firefox-esr") or shutil.which("firefox")
+    if path is None:
+        _missing("there is no `firefox-esr` on the PATH (apt-get install firefox-esr)")
+    assert path is not None
+    async with launch_firefox(path, tmp_path) as running:
+        yield running
+        report = getattr(request.node, "report_of_call", None)
+        if report is not None and report.failed:
+            print(await running.logs())
 
 
 @pytest.fixture

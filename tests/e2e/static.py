@@ -1,4 +1,7 @@
-"""Serves the built test page on an origin of its own: signalling is then cross-origin, as for most applications."""
+"""Serves the built test page on an origin of its own: signalling is then cross-origin, as for most applications.
+
+The page's content policy is that of our own page, but that its client may ask the server over HTTP too (`/rtc/validate`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 
+from control.page import CONTENT_POLICY
 from tests.support.server import ROOT
 
 BUILT = ROOT / "web" / "dist-e2e"
@@ -29,5 +33,9 @@ def served() -> Iterator[str]:
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def end_headers(self) -> None:
+        self.send_header("Content-Security-Policy", CONTENT_POLICY.replace("connect-src", "connect-src http:"))
+        super().end_headers()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass

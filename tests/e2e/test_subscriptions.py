@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.browser import Browser
 from tests.e2e.call import Participant, join, videos
+from tests.e2e.firefox import Firefox
 from tests.support.server import Server
 
 SMALL = {"width": 320, "height": 180, "frameRate": 15}
@@ -54,9 +55,26 @@ async def test_dropped_tracks_come_back_in_recycled_sections(
     browser: Browser, client_page: str, server: Server, single: bool
 ) -> None:
     room = f"again-{single}"
-    ada = await join(browser, client_page, server, room, "ada", single=single)
     bob = await join(browser, client_page, server, room, "bob", single=single)
-    await ada.publish("vp8", SMALL, simulcast=False)
+    await _drop_and_take_again(bob, browser, client_page, server, room, codecs=("vp8", "h264"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("single", [True, False], ids=["v1", "v0"])
+async def test_dropped_tracks_come_back_in_firefox(
+    browser: Browser, firefox: Firefox, client_page: str, server: Server, single: bool
+) -> None:
+    room = f"again-fox-{single}"
+    bob = await join(firefox, client_page, server, room, "bob", single=single)
+    await _drop_and_take_again(bob, browser, client_page, server, room, codecs=("vp8", "vp9"))
+
+
+async def _drop_and_take_again(
+    bob: Participant, browser: Browser, client_page: str, server: Server, room: str, codecs: tuple[str, str]
+) -> None:
+    ada = await join(browser, client_page, server, room, "ada", single=True)
+    await ada.publish(codecs[0], SMALL, simulcast=False)
     await ada.page.run("client.publishAudio")
     await _plays(bob, "ada")
     for _ in range(2):
@@ -65,8 +83,8 @@ async def test_dropped_tracks_come_back_in_recycled_sections(
         await _plays(bob, "ada")
     # Others' tracks of another codec take the sections that ada's leave.
     await _subscribe(bob, "ada", subscribed=False)
-    cleo = await join(browser, client_page, server, room, "cleo", single=single)
-    await cleo.publish("h264", SMALL, simulcast=False)
+    cleo = await join(browser, client_page, server, room, "cleo", single=False)
+    await cleo.publish(codecs[1], SMALL, simulcast=False)
     await cleo.page.run("client.publishAudio")
     await _plays(bob, "cleo")
     await _subscribe(bob, "ada", subscribed=True)

@@ -52,21 +52,23 @@ class Events:
 class Client:
     """One peer connection and its transport in the engine."""
 
-    def __init__(self, events: Events, shard: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(self, events: Events, shard: int = 0, host: str = "127.0.0.1", port: int | None = None) -> None:
         self.events = events
         self.pc = RTCPeerConnection()
         self.transport = TransportId(next(_numbers))
         engine = events.engine
-        port = engine.addresses(shard)[0].port
+        port = engine.addresses(shard)[0].port if port is None else port
         ufrag = f"local{self.transport}"
         local = LocalEndpoint(ufrag, PASSWORD, engine.fingerprint, (Candidate(host, port),))
         self._answerer = Answerer(local)
         engine.submit([OpenTransport(self.transport, shard, ufrag, PASSWORD)])
 
-    async def negotiate(self, outbound: Sequence[OutboundTrack] = ()) -> Answer:
-        """Offers all that the connection has and takes the answer."""
+    async def negotiate(
+        self, outbound: Sequence[OutboundTrack] = (), edit: Callable[[str], str] = lambda offer: offer
+    ) -> Answer:
+        """Offers all that the connection has and takes the answer. `edit` makes the offer that of a lesser client."""
         await self.pc.setLocalDescription(await self.pc.createOffer())
-        answer = self._answerer.answer(self.pc.localDescription.sdp, outbound, lambda _cid: None)
+        answer = self._answerer.answer(edit(self.pc.localDescription.sdp), outbound, lambda _cid: None)
         remote = answer.remote
         self.events.engine.submit(
             [

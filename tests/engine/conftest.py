@@ -16,8 +16,14 @@ def start_engine() -> Iterator[StartEngine]:
     """Starts an engine; keyword arguments are fields of `EngineConfig`."""
     engines: list[Engine] = []
 
-    def start(shards: int = 1, udp_port: int = 0, bind: tuple[str, ...] = ("0.0.0.0", "::"), seed: int = 1) -> Engine:
-        engine = Engine(EngineConfig(shards=shards, udp_port=udp_port, bind=bind, seed=seed))
+    def start(
+        shards: int = 1,
+        udp_port: int = 0,
+        bind: tuple[str, ...] = ("0.0.0.0", "::"),
+        seed: int = 1,
+        tcp_port: int | None = None,
+    ) -> Engine:
+        engine = Engine(EngineConfig(shards=shards, udp_port=udp_port, tcp_port=tcp_port, bind=bind, seed=seed))
         engines.append(engine)
         return engine
 

@@ -18,7 +18,12 @@ PASSWORD = "a-password-of-22-chars"
 
 class StartEngine(Protocol):
     def __call__(
-        self, shards: int = 1, udp_port: int = 0, bind: tuple[str, ...] = ("0.0.0.0", "::"), seed: int = 1
+        self,
+        shards: int = 1,
+        udp_port: int = 0,
+        bind: tuple[str, ...] = ("0.0.0.0", "::"),
+        seed: int = 1,
+        tcp_port: int | None = None,
     ) -> Engine: ...
 
 

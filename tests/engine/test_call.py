@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fractions
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiortc import MediaStreamTrack
@@ -25,6 +25,8 @@ from sfu.seam import (
     SendData,
     TransportClosed,
     TransportConnected,
+    TransportId,
+    TransportReports,
 )
 from tests.engine.client import Client, Events
 from tests.engine.support import StartEngine, counter, wait_for
@@ -32,15 +34,21 @@ from tests.engine.support import StartEngine, counter, wait_for
 
 @pytest.fixture
 async def events(start_engine: StartEngine) -> AsyncIterator[Events]:
-    events = Events(start_engine(bind=("127.0.0.1", "::1")))
+    events = Events(start_engine(shards=2, bind=("127.0.0.1", "::1")))
     yield events
     events.close()
     assert events.of(Refused) == []
 
 
 @pytest.fixture
-async def clients(events: Events) -> AsyncIterator[tuple[Client, Client]]:
-    pair = (Client(events), Client(events))
+def shard_of_second() -> int:
+    """Of the second client; the first is on shard 0."""
+    return 0
+
+
+@pytest.fixture
+async def clients(events: Events, shard_of_second: int) -> AsyncIterator[tuple[Client, Client]]:
+    pair = (Client(events), Client(events, shard_of_second))
     yield pair
     for client in pair:
         await client.close()
@@ -87,7 +95,10 @@ async def test_data_travels_both_ways(events: Events, clients: tuple[Client, Cli
             assert await received.get() == payload
 
 
-async def test_sound_and_picture_of_one_client_reach_another(events: Events, clients: tuple[Client, Client]) -> None:
+@pytest.mark.parametrize("shard_of_second", [0, 1], ids=["same-shard", "other-shard"])
+async def test_sound_and_picture_of_one_client_reach_another(
+    events: Events, clients: tuple[Client, Client], shard_of_second: int
+) -> None:
     publisher, subscriber = clients
     publisher.pc.addTrack(AudioStreamTrack())
     publisher.pc.addTrack(RedTrack())
@@ -110,8 +121,18 @@ async def test_sound_and_picture_of_one_client_reach_another(events: Events, cli
         for _ in inbound:
             await receive_frames(await tracks.get(), 15)
     assert {event.producer for event in events.of(EncodingSeen)} == {1, 2}
-    wait_for(lambda: events.engine.snapshot().shards[0].forward_latency_us[-1][1] > 0)
-    assert counter(events.engine, "rtp.out") > 0
+    wait_for(lambda: events.engine.snapshot().shards[shard_of_second].forward_latency_us[-1][1] > 0)
+    assert counter(events.engine, "rtp.out", shard_of_second) > 0
+    assert (counter(events.engine, "pipe.packets_in", shard_of_second) > 0) == (shard_of_second > 0)
+
+    def about(transport: TransportId) -> Callable[[TransportReports], bool]:
+        return lambda event: any(report.transport == transport for report in event.reports)
+
+    reports = (await events.next(TransportReports, about(publisher.transport))).reports
+    up = next(report for report in reports if report.transport == publisher.transport)
+    assert up.inbound_expected > 0
+    assert (up.inbound_lost, up.outbound_expected) == (0, 0)
+    await events.next(TransportReports, about(subscriber.transport))
 
 
 async def reaches(client: Client, state: str) -> None:

@@ -29,7 +29,7 @@ from sfu.seam import (
     SetRemote,
     TransportId,
 )
-from tests.engine.support import PASSWORD, StartEngine, next_events, open_transport
+from tests.engine.support import PASSWORD, StartEngine, counter, next_events, open_transport, wait_for
 
 FINGERPRINT = "sha-256 " + ":".join(["AB"] * 32)
 T, P, C = TransportId(1), ProducerId(2), ConsumerId(3)
@@ -121,12 +121,20 @@ def test_an_id_is_taken_until_it_is_closed_and_what_a_client_signals_is_checked(
     assert (event.command, event.id) == ("SetRemote", T)
 
 
-def test_producers_and_consumers_of_different_shards_do_not_mix(start_engine: StartEngine) -> None:
+def test_a_consumer_may_live_on_another_shard_than_its_producer(start_engine: StartEngine) -> None:
     engine = start_engine(shards=2, bind=("127.0.0.1",))
     open_transport(engine, 1, shard=0)
     open_transport(engine, 5, shard=1)
-    engine.submit([PRODUCER, replace(CONSUMER, transport=TransportId(5))])
-    assert next_events(engine) == [Refused("AddConsumer", C, "other_shard")]
+    # In one batch: the pipe is there before the consumer.
+    engine.submit(
+        [PRODUCER, replace(CONSUMER, transport=TransportId(5)), ConfigureConsumer(C, paused=False, encoding=0)]
+    )
+    wait_for(lambda: counter(engine, "pipes.in", shard=1) == counter(engine, "pipes.out", shard=0) == 1)
+    assert (counter(engine, "consumers.open", shard=1), counter(engine, "producers.open", shard=1)) == (1, 0)
+    engine.submit([CloseTransport(T)])
+    wait_for(lambda: counter(engine, "pipes.in", shard=1) == counter(engine, "consumers.open", shard=1) == 0)
+    engine.submit([ConfigureConsumer(C, paused=True, encoding=0)])
+    assert next_events(engine) == [Refused("ConfigureConsumer", C, "unknown_consumer")]
 
 
 def test_a_batch_with_a_mistake_in_it_is_not_submitted_at_all(engine: Engine) -> None:

@@ -23,6 +23,22 @@ def test_a_taken_port_is_an_os_error_that_says_what_to_do() -> None:
     assert raised.value.errno == errno.EADDRINUSE
 
 
+def test_a_taken_tcp_port_is_named_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(
+            OSError, match=f"TCP port {port} on 127.0.0.1 is taken: .* choose another tcp_port"
+        ) as raised:
+            Engine(replace(LOOPBACK, tcp_port=port))
+    assert raised.value.errno == errno.EADDRINUSE
+
+
+def test_tcp_listens_on_every_address_and_only_when_asked(start_engine: StartEngine) -> None:
+    assert start_engine().tcp_addresses() == []
+    v4, v6 = start_engine(tcp_port=0).tcp_addresses()
+    assert (v4.host, v6.host, v4.port) == ("0.0.0.0", "::", v6.port)
+
+
 def test_an_address_of_another_machine_is_an_os_error() -> None:
     with pytest.raises(OSError, match=r"192\.0\.2\.1 is no address of this machine") as raised:
         Engine(replace(LOOPBACK, bind=("192.0.2.1",)))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 from livekit import rtc
 
@@ -36,21 +37,21 @@ class Share:
 
 @contextlib.asynccontextmanager
 async def call(
-    server: Server, room: str, modes: tuple[bool, bool] = (True, True)
+    server: Server, room: str, modes: tuple[bool, bool] = (True, True), **options: Any
 ) -> AsyncIterator[tuple[Client, Client]]:
-    """Two participants, ada and bob, in one room."""
+    """Two participants, ada and bob, in one room. `options`: `rtc.RoomOptions`."""
     async with (
-        join(server.url, server.token(room, "ada"), "ada", single=modes[0]) as ada,
-        join(server.url, server.token(room, "bob"), "bob", single=modes[1]) as bob,
+        join(server.url, server.token(room, "ada"), "ada", single=modes[0], **options) as ada,
+        join(server.url, server.token(room, "bob"), "bob", single=modes[1], **options) as bob,
     ):
         yield ada, bob
 
 
-async def publish_everything(*clients: Client, fps: int = 20) -> dict[str, rtc.LocalVideoTrack]:
-    """Simulcast video and the tone from each; returns the video tracks by identity."""
+async def publish_everything(*clients: Client, fps: int = 20, **video: Any) -> dict[str, rtc.LocalVideoTrack]:
+    """Video (simulcast unless `video` says otherwise) and the tone from each; returns the video tracks by identity."""
     videos = {}
     for client in clients:
-        videos[client.identity] = await client.publish_video(fps=fps)
+        videos[client.identity] = await client.publish_video(fps=fps, **video)
         await client.publish_tone()
     return videos
 

@@ -65,9 +65,19 @@ class Client:
     # --------------------------------------------------------------------------------------------- publish
 
     async def publish_video(
-        self, width: int = 960, height: int = 540, fps: int = 20, *, simulcast: bool = True, codec: int | None = None
+        self,
+        width: int = 960,
+        height: int = 540,
+        fps: int = 20,
+        *,
+        simulcast: bool = True,
+        codec: int | None = None,
+        noise: int = 0,
     ) -> rtc.LocalVideoTrack:
-        """Simulcast of 180, 360 and 540 lines. (Of 640 x 360 the SDK makes two encodings of the same size.)"""
+        """Simulcast of 180, 360 and 540 lines. (Of 640 x 360 the SDK makes two encodings of the same size.)
+
+        `noise` in the luma makes the picture as hard to encode as a camera's: several packets a frame.
+        """
         source = rtc.VideoSource(width, height)
         track = rtc.LocalVideoTrack.create_video_track("camera", source)
         options = rtc.TrackPublishOptions(
@@ -77,15 +87,15 @@ class Client:
         )
         options.video_encoding.max_framerate = fps
         options.video_encoding.max_bitrate = 1_200_000
-        self._start(_play_video(source, width, height, fps))
+        self._start(_play_video(source, width, height, fps, noise))
         await self.room.local_participant.publish_track(track, options)
         self._closing.append(source.aclose)
         return track
 
-    async def publish_tone(self, hz: float = TONE_HZ) -> rtc.LocalAudioTrack:
+    async def publish_tone(self, hz: float = TONE_HZ, *, red: bool = True) -> rtc.LocalAudioTrack:
         source = rtc.AudioSource(SAMPLE_RATE, 1)
         track = rtc.LocalAudioTrack.create_audio_track("tone", source)
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=red)
         self._start(_play_tone(source, hz))
         await self.room.local_participant.publish_track(track, options)
         self._closing.append(source.aclose)
@@ -142,11 +152,11 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def join(url: str, token: str, identity: str, *, single: bool = True) -> AsyncIterator[Client]:
-    """Connects as `identity`: over /rtc/v1 (`single`) or over /rtc with two peer connections."""
+async def join(url: str, token: str, identity: str, *, single: bool = True, **options: Any) -> AsyncIterator[Client]:
+    """Connects as `identity`: over /rtc/v1 (`single`) or over /rtc with two peer connections. `options`: `rtc.RoomOptions`."""
     client = Client(identity, rtc.Room())
     watch(client)
-    await client.room.connect(url, token, rtc.RoomOptions(single_peer_connection=single))
+    await client.room.connect(url, token, rtc.RoomOptions(single_peer_connection=single, **options))
     try:
         yield client
     finally:
@@ -231,9 +241,9 @@ async def eventually(condition: Callable[[], Any], what: str, timeout_s: float =
 # ------------------------------------------------------------------------------------------------------ sources
 
 
-async def _play_video(source: rtc.VideoSource, width: int, height: int, fps: int) -> None:
+async def _play_video(source: rtc.VideoSource, width: int, height: int, fps: int, noise: int) -> None:
     """A bright square that moves over a gradient: motion enough for every frame to differ."""
-    frames = [_picture(width, height, step / 40) for step in range(40)]
+    frames = [_picture(width, height, step / 40, noise) for step in range(40)]
     loop = asyncio.get_running_loop()
     due, step = loop.time(), 0
     while True:
@@ -243,11 +253,13 @@ async def _play_video(source: rtc.VideoSource, width: int, height: int, fps: int
         await asyncio.sleep(max(0.0, due - loop.time()))
 
 
-def _picture(width: int, height: int, phase: float) -> rtc.VideoFrame:
+def _picture(width: int, height: int, phase: float, noise: int) -> rtc.VideoFrame:
     luma = np.tile(np.linspace(40, 160, width, dtype=np.uint8), (height, 1))
     side = height // 4
     x, y = int(phase * (width - side)), int(abs(0.5 - phase) * 2 * (height - side))
     luma[y : y + side, x : x + side] = 235
+    if noise:
+        luma += np.random.default_rng(int(phase * 1e6)).integers(0, noise, luma.shape, dtype=np.uint8)
     chroma = np.full((height // 2, width // 2), 110, dtype=np.uint8)
     data = luma.tobytes() + chroma.tobytes() + chroma.tobytes()
     return rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, data)

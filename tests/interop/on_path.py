@@ -1,6 +1,7 @@
-"""Somebody on the path of one SDK client: relays its signalling and its datagrams, keeps copies, and can add its own.
+"""Somebody on the path of one SDK client: relays its signalling and its datagrams, keeps copies, can add its own and cut both.
 
-The answer's candidates are rewritten to the relay's port, so what `inject` sends has the very addresses of the client's media.
+The candidates of descriptions are rewritten to the relay's port, so what `inject` sends has the very addresses of the client's
+media.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ import asyncio
 import contextlib
 import re
 import socket
+import struct
+import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -24,13 +28,27 @@ from tests.support.server import Server
 
 _CANDIDATE = re.compile(r"a=candidate:\S+ 1 udp \d+ 127\.0\.0\.1 (\d+) typ host[^\r\n]*", re.IGNORECASE)
 _KEPT = 400
+_SO_TIMESTAMPNS = 35
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An RTP packet on its way to or from the client."""
+
+    #: Unix time in seconds at which the server sent it (the kernel's: ours may be late), or at which it went on to the server.
+    at: float
+    ssrc: int
+    sequence: int
+    #: The client's.
+    port: int
 
 
 class Relay:
     """The datagrams: one socket towards the client, and one towards the server for each of the client's."""
 
     def __init__(self, server_port: int) -> None:
-        self._server = ("127.0.0.1", server_port)
+        #: Of the client's shard.
+        self.server = ("127.0.0.1", server_port)
         self._loop = asyncio.get_running_loop()
         self._front = _udp_socket()
         self._backs: dict[tuple[str, int], socket.socket] = {}
@@ -39,12 +57,23 @@ class Relay:
         #: By protocol: the first datagrams of the client, and the latest.
         self.first: defaultdict[str, list[bytes]] = defaultdict(list)
         self.latest: defaultdict[str, deque[bytes]] = defaultdict(lambda: deque(maxlen=_KEPT))
+        self._arrivals: list[Arrival] | None = None
+        self._departures: list[Arrival] | None = None
+        #: Ports of the client from which nothing passes any more.
+        self._dead: set[int] = set()
         self._loop.add_reader(self._front, self._from_client)
 
     def close(self) -> None:
         for each in (self._front, *self._backs.values()):
             self._loop.remove_reader(each)
             each.close()
+
+    def move(self) -> None:
+        """From now on the client's datagrams come from other ports, as after a change of networks."""
+        for client, back in list(self._backs.items()):
+            self._loop.remove_reader(back)
+            back.close()
+            self._open(client)
 
     @property
     def username(self) -> str:
@@ -55,6 +84,24 @@ class Relay:
                 return str(message.attributes["USERNAME"])
         raise AssertionError("the client has sent no check")
 
+    def watch_arrivals(self) -> list[Arrival]:
+        """Filled with what goes to the client from now on."""
+        self._arrivals = []
+        return self._arrivals
+
+    def watch_departures(self) -> list[Arrival]:
+        """The same of what comes from it."""
+        self._departures = []
+        return self._departures
+
+    def ports(self) -> set[int]:
+        """Of the client, as far as they have been seen."""
+        return {port for _, port in self._backs}
+
+    def kill(self, ports: Iterable[int]) -> None:
+        """The network that these ports are on is gone."""
+        self._dead.update(ports)
+
     async def inject(self, datagrams: Iterable[bytes], pause_every: int = 20) -> int:
         """Sends from the socket of the client's media. Returns how many."""
         assert self._media is not None, "the client has sent no media"
@@ -64,6 +111,10 @@ class Relay:
         with contextlib.suppress(BlockingIOError):
             for _ in range(64):
                 datagram, client = self._front.recvfrom(2_048)
+                if self._departures is not None and protocol_of(datagram) == "rtp":
+                    self._departures.append(_packet(datagram, time.time(), client[1]))
+                if client[1] in self._dead:
+                    continue
                 back = self._backs.get(client) or self._open(client)
                 protocol = protocol_of(datagram) or "other"
                 if len(self.first[protocol]) < _KEPT:
@@ -75,14 +126,20 @@ class Relay:
 
     def _open(self, client: tuple[str, int]) -> socket.socket:
         back = self._backs[client] = _udp_socket()
-        back.connect(self._server)
+        back.connect(self.server)
+        back.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._loop.add_reader(back, self._from_server, back, client)
         return back
 
     def _from_server(self, back: socket.socket, client: tuple[str, int]) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionError):
             for _ in range(64):
-                self._front.sendto(back.recv(2_048), client)
+                datagram, ancillary, _, _ = back.recvmsg(2_048, 64)
+                if client[1] in self._dead:
+                    continue
+                if self._arrivals is not None and protocol_of(datagram) == "rtp":
+                    self._arrivals.append(_packet(datagram, _kernel_time(ancillary), client[1]))
+                self._front.sendto(datagram, client)
 
 
 class OnPath:
@@ -91,12 +148,19 @@ class OnPath:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._relay: Relay | None = None
+        self._signals: list[web.Request] = []
         self.url = ""
 
     @property
     def relay(self) -> Relay:
         assert self._relay is not None, "no answer has passed"
         return self._relay
+
+    def cut(self) -> None:
+        """The signalling connection breaks off, without a word to either side."""
+        for request in list(self._signals):
+            if request.transport is not None:
+                request.transport.abort()
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         client = web.WebSocketResponse(max_msg_size=0)
@@ -108,11 +172,13 @@ class OnPath:
             session.ws_connect(url, headers=headers, max_msg_size=0) as server,
         ):
             upward = asyncio.create_task(_pump(client, server))
+            self._signals.append(request)
             try:
                 async for message in server:
                     if message.type is WSMsgType.BINARY:
                         await client.send_bytes(self._rewritten(message.data))
             finally:
+                self._signals.remove(request)
                 upward.cancel()
                 await asyncio.gather(upward, return_exceptions=True)
         return client
@@ -123,16 +189,18 @@ class OnPath:
 
     def _rewritten(self, frame: bytes) -> bytes:
         response = rtc.SignalResponse.FromString(frame)
-        if response.WhichOneof("message") != "answer":
+        kind = response.WhichOneof("message")
+        if kind not in ("answer", "offer"):
             return frame
-        found = _CANDIDATE.search(response.answer.sdp)
-        assert found, response.answer.sdp
+        description = response.answer if kind == "answer" else response.offer
+        found = _CANDIDATE.search(description.sdp)
+        assert found, description.sdp
         if self._relay is None:
             self._relay = Relay(int(found[1]))
         ours = found[0].replace(f" {found[1]} typ", f" {self._relay.port} typ")
-        lines = response.answer.sdp.split("\r\n")
+        lines = description.sdp.split("\r\n")
         kept = [ours if line == found[0] else line for line in lines if line == found[0] or "a=candidate:" not in line]
-        response.answer.sdp = "\r\n".join(kept)
+        description.sdp = "\r\n".join(kept)
         return response.SerializeToString()
 
 
@@ -169,6 +237,16 @@ async def send_paced(sender: socket.socket, datagrams: Iterable[bytes], pause_ev
         if sent % pause_every == 0:
             await asyncio.sleep(0.002)
     return sent
+
+
+def _packet(datagram: bytes, at: float, port: int) -> Arrival:
+    sequence, ssrc = struct.unpack_from(">2xH4xI", datagram)
+    return Arrival(at, ssrc, sequence, port)
+
+
+def _kernel_time(ancillary: list[tuple[int, int, bytes]]) -> float:
+    seconds, nanoseconds = struct.unpack("qq", ancillary[0][2])
+    return float(seconds + nanoseconds / 1e9)
 
 
 def _udp_socket() -> socket.socket:

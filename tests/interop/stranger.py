@@ -88,13 +88,15 @@ class Stranger:
 
 
 @contextlib.asynccontextmanager
-async def joined(server: Server, identity: str, announced: RTCCertificate) -> AsyncIterator[Stranger]:
-    """In the room "strangers", with an offer that announces this certificate."""
+async def joined(
+    server: Server, identity: str, announced: RTCCertificate, room: str = "strangers"
+) -> AsyncIterator[Stranger]:
+    """In a room, with an offer that announces this certificate."""
     (fingerprint,) = [each.value for each in announced.getFingerprints() if each.algorithm == "sha-256"]
     sdp = re.sub(r"a=fingerprint:sha-256 \S+", f"a=fingerprint:sha-256 {fingerprint}", _OFFER.read_bytes().decode())
     request = rtc.JoinRequest(publisher_offer=rtc.SessionDescription(type="offer", sdp=sdp, id=1))
     query = {"join_request": join_request(request.SerializeToString())}
-    headers = {"Authorization": f"Bearer {server.token('strangers', identity)}"}
+    headers = {"Authorization": f"Bearer {server.token(room, identity)}"}
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{server.url}/rtc/v1", params=query, headers=headers) as signal,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import socket
+from collections.abc import Callable
 
 import pytest
 from aioice import stun
@@ -15,6 +17,7 @@ from tests.interop.on_path import send_paced
 from tests.interop.reference import Reference, counted
 from tests.interop.stranger import joined
 from tests.support.datagrams import damaged
+from tests.support.server import Server
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("unharmed")]
 
@@ -58,9 +61,8 @@ async def test_checks_with_bad_integrity_or_a_wrong_username(reference: Referenc
     forged = [check(relay.username), check(relay.username, None), real[:-30] + bytes(30)]
     strange = [check(f"nobody:{theirs}"), check(f"{ours}x:{theirs}")]
     cut = [real[:length] for length in range(1, len(real), 7)]
-    port = server_candidate(await reference.bob.room.get_rtc_stats())[1]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-        stranger.connect(("127.0.0.1", port))
+        stranger.connect(relay.server)
         stranger.setblocking(False)
         expected = {"stun_integrity": 4, "stun_unknown_ufrag": 4, "stun_malformed": 2 * len(cut)}
         async with counted(reference.server, expected) as risen:
@@ -139,3 +141,34 @@ async def test_a_wrong_or_missing_certificate_ends_the_transport_with_a_reason(
         leave = (await stranger.told("leave")).leave
         assert leave.action == leave.RECONNECT
     assert risen["connected"] == 0, risen
+
+
+async def test_a_recorded_call_means_nothing_to_a_server_that_was_started_anew(
+    reference: Reference, start_server: Callable[..., Server]
+) -> None:
+    """Its ufrags, certificate and keys are others."""
+    relay = reference.path.relay
+    checks = [each for each in relay.first["stun"] if "USERNAME" in stun.parse_message(each).attributes][:20]
+    handshake, media = relay.first["dtls"][:20], [*relay.first["rtp"][:200], *relay.first["rtcp"][:20]]
+    # In a thread: this loop is what plays the reference call's picture.
+    anew = await asyncio.to_thread(start_server, BEEP_MEDIA_LOG__LEVEL="info")
+    certificate = RTCCertificate.generateCertificate()
+    async with joined(anew, "probe", certificate) as stranger:
+        expected = {"stun_unknown_ufrag": len(checks), "unknown_path": len(handshake) + len(media)}
+        async with counted(anew, expected) as risen:
+            await send_paced(stranger.socket, [*checks, *handshake, *media])
+    assert risen.total() == sum(expected.values()), risen
+
+
+async def test_a_flood_of_checks_is_answered_by_nothing(reference: Reference) -> None:
+    """Some thousands a second with the username of a real participant: each costs an HMAC, and no byte goes back."""
+    forged = check(reference.path.relay.username)
+    port = server_candidate(await reference.bob.room.get_rtc_stats())[1]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.connect(("127.0.0.1", port))
+        stranger.setblocking(False)
+        async with counted(reference.server, {"stun_integrity": 10_000}) as risen:
+            sent = await send_paced(stranger, itertools.repeat(forged, 10_000))
+        with pytest.raises(BlockingIOError):
+            stranger.recv(2_048)
+    assert risen.total() == sent, risen

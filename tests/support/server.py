@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -37,10 +38,24 @@ class Server:
     """Started by the constructor; `stop` must be called."""
 
     def __init__(
-        self, log: Path, *, host: str | None = None, shards: int = 1, environment: Mapping[str, str] | None = None
+        self,
+        log: Path,
+        *,
+        host: str | None = None,
+        shards: int = 1,
+        port: int = 0,
+        udp_port: int = 0,
+        module: str = "control.cli",
+        environment: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        config: Path | None = None,
     ) -> None:
-        command = [sys.executable, "-m", "control.cli", "serve", "--dev", "--port", "0", "--udp-port", "0"]
-        command += ["--shards", str(shards)]
+        """`prefix` goes in front of the command, to run it in another network namespace for example."""
+        command = [*prefix, sys.executable, "-m", module, "serve", "--dev"]
+        command += ["--port", str(port), "--udp-port", str(udp_port), "--shards", str(shards)]
+        command += ["--tcp-port", "0"]
+        if config is not None:
+            command += ["--config", str(config)]
         if host is not None:
             command += ["--host", host]
         self._log = log
@@ -59,7 +74,7 @@ class Server:
             self.stop()
             raise
         self.address = urlsplit(self.origin).netloc
-        self.url = f"ws://{self.address}"
+        self.url = self.origin.replace("http", "ws", 1)  # https where others than this machine reach it
 
     @property
     def pid(self) -> int:
@@ -80,14 +95,10 @@ class Server:
 
     def metrics(self) -> dict[str, float]:
         """Every sample of `/metrics`, keyed as it is written: `name{label="value"}`."""
-        with urllib.request.urlopen(f"{self.origin}/metrics", timeout=5) as answer:
-            text = answer.read().decode()
-        samples = {}
-        for line in text.splitlines():
-            if line and not line.startswith("#"):
-                name, _, value = line.rpartition(" ")
-                samples[name] = float(value)
-        return samples
+        # Elsewhere than on loopback a development server has a certificate that nobody knows.
+        trust = ssl._create_unverified_context()
+        with urllib.request.urlopen(f"{self.origin}/metrics", timeout=5, context=trust) as answer:
+            return samples(answer.read().decode())
 
     def footprint(self) -> Footprint:
         proc = Path("/proc") / str(self.pid)
@@ -98,6 +109,18 @@ class Server:
             resident_bytes=int(fields[21]) * os.sysconf("SC_PAGE_SIZE"),
             cpu_s=(int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
         )
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self, timeout_s: float) -> int:
+        """The exit status of a server that was told to end."""
+        return self._process.wait(timeout_s)
+
+    def kill(self) -> None:
+        """No goodbye: the process is gone, its sockets with it."""
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> int:
         """SIGTERM, then the exit status; a server that hangs is killed and that is an error."""
@@ -122,6 +145,16 @@ class Server:
                 raise ServerError(f"ended with status {self._process.returncode} before it was ready\n{self.log()}")
             time.sleep(0.05)
         raise ServerError(f"not ready after {_START_S} s\n{self.log()}")
+
+
+def samples(text: str) -> dict[str, float]:
+    """What a page of metrics says, by the name as it is written."""
+    found = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            found[name] = float(value)
+    return found
 
 
 _START_S = 20.0

@@ -1,6 +1,7 @@
 """`beep-media` on a fake engine, for tests of the process itself: `python fake_node.py serve --dev ...`.
 
-Two more routes misbehave on purpose: /raise raises, /kill-shard ends a shard. `FAKE_NODE_HANG` makes the drain hang.
+Two more routes misbehave on purpose: /raise raises, /kill-shard ends a shard. `FAKE_NODE_HANG` makes the drain hang,
+`FAKE_NODE_TAKEN` names TURN listeners of 127.0.0.1 that cannot be opened: "udp:3478".
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import sys
 from aiohttp import web
 
 from control.cli import main
-from control.serve import SignalParts
+from control.node import SignalParts
 from control.signal.server import SignalServer
 from sfu.seam import EngineConfig
-from sfu.testing import FakeEngine
+from tests.support.fake_engine import FakeNodeEngine
+from turn.seam import Listen
 
 
 class MisbehavingServer(SignalServer):
@@ -44,8 +46,12 @@ class MisbehavingServer(SignalServer):
         await super().close()
 
 
-def engine(config: EngineConfig) -> FakeEngine:
-    return FakeEngine(config.shards)
+def engine(config: EngineConfig) -> FakeNodeEngine:
+    made = FakeNodeEngine(config.shards)
+    for listen in os.environ.get("FAKE_NODE_TAKEN", "").split():
+        transport, _, port = listen.partition(":")
+        made.relay.broken[Listen("127.0.0.1", int(port), transport)] = "Address already in use"  # type: ignore[arg-type]
+    return made
 
 
 if __name__ == "__main__":

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 
-from control.addresses import advertised, bindable, local_addresses
+import pytest
+
+from control.addresses import Address, Advertised, bindable, local_addresses
+from control.addresses import advertised as _advertised
 
 LOCAL = [ipaddress.ip_address(text) for text in ("192.0.2.1", "2001:db8::1", "127.0.0.1", "::1")]
 ANY = ("0.0.0.0", "::")
+
+
+def advertised(
+    configured: Sequence[str], bound: Sequence[str], local: Sequence[Address], *, loopback: bool
+) -> list[str]:
+    """In text, which reads better."""
+    return [
+        str(each)
+        for each in _advertised([Advertised.parse(text) for text in configured], bound, local, loopback=loopback)
+    ]
 
 
 def test_configured_addresses_are_the_only_ones_in_their_order() -> None:
@@ -38,3 +52,29 @@ def test_this_machine_has_loopback_and_no_link_local() -> None:
 def test_literal_addresses_are_always_tried() -> None:
     assert bindable(["203.0.113.77"]) == ("203.0.113.77",)
     assert "0.0.0.0" in bindable(ANY)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("203.0.113.7", "203.0.113.7", None),
+        ("203.0.113.7:40000", "203.0.113.7", 40000),
+        ("2001:db8::7", "2001:db8::7", None),
+        ("2001:DB8:0::7", "2001:db8::7", None),
+        ("[2001:db8::7]:40000", "2001:db8::7", 40000),
+    ],
+)
+def test_an_advertised_address_may_have_a_port(text: str, host: str, port: int | None) -> None:
+    parsed = Advertised.parse(text)
+    assert (parsed.host, parsed.port) == (host, port)
+    assert Advertised.parse(str(parsed)) == parsed
+    assert parsed.port_of(2, own=7884) == (7884 if port is None else port + 2)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "example.org", "example.org:1", "203.0.113.7:", "203.0.113.7:0", "203.0.113.7:65536", "203.0.113.7:+1",
+             "[2001:db8::7]", "[203.0.113.7", "2001:db8::7::1", ":40000", "203.0.113.7:\u0661"]
+)  # fmt: skip
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not an IP address|has no port"):
+        Advertised.parse(text)

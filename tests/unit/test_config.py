@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from control.config import DEV_KEYS, Config, Listen, check_serving, load
+from control.config import DEV_KEYS, Config, check_serving, load
 from control.errors import ConfigError
+from control.section import Listen
 from scripts.generate import ROOT, generated
 
 OWN_KEYS = {"APIabc": "d" * 32}
@@ -49,7 +50,7 @@ def test_the_environment_wins_over_the_file_and_the_command_line_over_both(tmp_p
 
 def test_lists_and_mappings_come_as_yaml_from_the_environment() -> None:
     config = load(None, {"BEEP_MEDIA_RTC__ADVERTISE": "[192.0.2.1, '2001:db8::1']", "BEEP_MEDIA_KEYS": "{a: b}"})
-    assert config.rtc.advertise == ("192.0.2.1", "2001:db8::1")
+    assert [str(each) for each in config.rtc.advertise] == ["192.0.2.1", "2001:db8::1"]
     assert config.secrets == {"a": "b"}
 
 
@@ -61,6 +62,40 @@ def test_text_keys_are_not_read_as_yaml() -> None:
     config = load(None, {"BEEP_MEDIA_HTTP__TLS__CERTIFICATE": "8", "BEEP_MEDIA_HTTP__TLS__KEY": "null"})
     assert config.http.tls is not None
     assert (config.http.tls.certificate, config.http.tls.key) == ("8", "null")
+
+
+def test_the_turn_section_takes_what_people_write(tmp_path: Path) -> None:
+    text = """
+turn:
+  listen: ["udp://0.0.0.0:3478", "tcp:[::1]:443", "tls://192.0.2.1:0"]
+  relay_ports: [50000, 50007]
+  relay_hosts: [203.0.113.7/10.0.0.5, "2001:DB8::7"]
+  allow_peers: [10.1.2.3/16, 192.0.2.9]
+  users: {ada: correct}
+  secrets: [new, old]
+  tls: {cert: a.pem, key: b.pem}
+"""
+    turn = load(file(tmp_path, text), {}).turn
+    assert [str(each) for each in turn.listen] == ["udp://0.0.0.0:3478", "tcp://[::1]:443", "tls://192.0.2.1:0"]
+    assert str(turn.relay_ports) == "50000-50007"
+    assert [str(each) for each in turn.relay_hosts] == ["203.0.113.7/10.0.0.5", "2001:db8::7"]
+    assert turn.relay_hosts[1].bind == "2001:db8::7"
+    assert turn.allow_peers == ("10.1.0.0/16", "192.0.2.9/32")
+    assert turn.tls is not None and turn.tls.certificate == "a.pem"
+    assert "correct" not in repr(turn) and "old" not in repr(turn)
+
+
+def test_turn_users_keep_their_case_in_the_environment() -> None:
+    variables = {
+        "USERS__Ada": "123",
+        "RELAY_PORTS": "50000-50001",
+        "REALM": "1",
+        "TLS__KEY": "8",
+        "TLS__CERT": "c",
+    }
+    turn = load(None, {f"BEEP_MEDIA_TURN__{name}": value for name, value in variables.items()}).turn
+    assert {name: word.get_secret_value() for name, word in turn.users.items()} == {"Ada": "123"}
+    assert (str(turn.relay_ports), turn.realm) == ("50000-50001", "1")
 
 
 def test_unknown_keys_are_refused_by_name(tmp_path: Path) -> None:
@@ -75,12 +110,36 @@ def test_unknown_keys_are_refused_by_name(tmp_path: Path) -> None:
         ("rtc: {udp_port: 70000}", "rtc.udp_port: Input should be less than or equal to 65535."),
         ("rtc: {udp_port: 65534, shards: 3}", "rtc: with 3 shards the last UDP port would be 65536; choose a lower"),
         ("rtc: {shards: true}", "rtc.shards: Input should be a valid integer."),
-        ("rtc: {tcp_port: 7881}", "rtc.tcp_port: media over TCP is not served yet; leave it at 0."),
-        ("rtc: {advertise: [example.org]}", "rtc.advertise: 'example.org' is not an IP address"),
+        ("rtc: {tcp_port: off}", "rtc.tcp_port: Input should be a valid integer."),
+        ("rtc: {tcp_port: 65536}", "rtc.tcp_port: Input should be less than or equal to 65535."),
+        ("rtc: {advertise: [example.org]}", "rtc.advertise.0: 'example.org' is not an IP address"),
+        ("rtc: {advertise: ['192.0.2.1:x']}", "rtc.advertise.0: '192.0.2.1:x' has no port from 1 to 65535"),
+        (
+            "rtc: {advertise: ['192.0.2.1:65535'], shards: 2}",
+            "rtc: with 2 shards the last port of 192.0.2.1:65535 would be",
+        ),
         ("rtc: {bind: []}", "rtc.bind: Tuple should have at least 1 item"),
         ("http: {listen: 7880}", "http.listen: write it as host:port"),
         ("http: {listen: '::1:7880'}", "http.listen: write it as host:port, an IPv6 host in brackets"),
         ("http: {tls: {certificate: a}}", "http.tls.key: Field required."),
+        ("turn: {listen: ['0.0.0.0:3478']}", "turn.listen.0: write it as udp://host:port"),
+        ("turn: {listen: ['udp://example.org:1']}", "turn.listen.0: 'example.org' is not an IP address"),
+        ("turn: {listen: ['udp://::1:1']}", "turn.listen.0: write it as host:port, an IPv6 host in brackets"),
+        ("turn: {listen: ['udp://127.0.0.1:1', 'udp:127.0.0.1:1']}", "turn: listen: one is there twice."),
+        ("turn: {relay_ports: 49152}", "turn.relay_ports: write it as first-last, within 1024-65535"),
+        ("turn: {relay_ports: 60000-50000}", "turn.relay_ports: write it as first-last"),
+        ("turn: {relay_ports: [80, 90]}", "turn.relay_ports: write it as first-last"),
+        ("turn: {relay_hosts: [example.org]}", "turn.relay_hosts.0: 'example.org' is not an IP address"),
+        ("turn: {relay_hosts: ['192.0.2.1/::1']}", "turn.relay_hosts.0: both addresses must be of one family"),
+        ("turn: {relay_hosts: ['0.0.0.0']}", "turn.relay_hosts.0: peers cannot send to an unspecified address"),
+        ("turn: {allow_peers: [everybody]}", "turn.allow_peers.0: 'everybody' is not a network"),
+        ("turn: {secrets: [a, b, c]}", "turn.secrets: Tuple should have at most 2 items"),
+        ("turn: {secrets: ['']}", "turn.secrets: one is empty."),
+        ("turn: {users: {ada: ''}}", "turn: users: a name or a password is empty."),
+        ("turn: {users: {'1790000000:ada': x}}", "turn: users.1790000000:ada: a name cannot have a colon"),
+        ("turn: {tls: {certificate: a}}", "turn.tls.key: Field required."),
+        ("turn: {domain: 'https://example.org'}", "turn.domain: String should match pattern"),
+        ("turn: {quotas: {channels: 0}}", "turn.quotas.channels: Input should be greater than or equal to 1."),
         ("keys: {a: 5}", "keys.a: Input should be a valid string."),
         ("keys: {a: ''}", "keys.a: the secret is empty."),
         ("drain_for_s: -1", "drain_for_s: Input should be greater than or equal to 0."),

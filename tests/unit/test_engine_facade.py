@@ -40,6 +40,12 @@ class Listener:
     def handle_closed(self, reason: str) -> None:
         self.heard.append(("closed", reason))
 
+    def handle_channel_opened(self, transport: seam.TransportId, label: str) -> None:
+        self.heard.append(("opened", transport, label))
+
+    def handle_report(self, report: seam.TransportReport) -> None:
+        self.heard.append(("report", report.transport))
+
     def handle_data(self, label: str, payload: bytes) -> None:
         if payload == b"boom":
             raise RuntimeError("a bug of ours")

@@ -11,11 +11,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from control.metrics import JOIN_STAGES, NODE_STATES, Inventory, Metrics
 from scripts.generate import ROOT
 from sfu.seam import ShardStats, Stats
+from turn.seam import Method
+from turn.server import TurnInventory
 
 
 class Sources:
     def __init__(self, *shards: ShardStats, inventory: Inventory = Inventory()) -> None:  # noqa: B008
         self.shards = shards
+        self.turn = TurnInventory()
         self._inventory = inventory
 
     def stats(self) -> Stats:
@@ -23,6 +26,9 @@ class Sources:
 
     def inventory(self) -> Inventory:
         return self._inventory
+
+    def turn_inventory(self) -> TurnInventory:
+        return self.turn
 
 
 def scrape(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -46,7 +52,7 @@ def test_a_scrape_shows_what_is_documented_and_nothing_else() -> None:
     documented = {
         line.split("`")[1]
         for line in (ROOT / "docs/metrics.md").read_text().splitlines()
-        if line.startswith(("| `sfu_", "| `http_", "| `process_"))
+        if line.startswith(("| `sfu_", "| `turn_", "| `http_", "| `process_"))
     }
     text = metrics.render().decode()
     shown = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
@@ -73,12 +79,13 @@ def test_shards_are_added_up_and_dotted_names_become_labels() -> None:
 
 
 def test_every_counter_of_the_engine_has_a_metric_of_its_own() -> None:
-    sources = [ROOT / "crates/forward/src/counters.rs", *(ROOT / "crates/engine/src").glob("*.rs")]
+    sources = [ROOT / f"crates/{crate}/src/counters.rs" for crate in ("forward", "relay")]
+    sources += (ROOT / "crates/engine/src").glob("**/*.rs")
     names = {
         name
         for source in sources
         for name in re.findall(r'"([a-z]+\.[a-z_]+)"', source.read_text())
-        if not name.startswith("sfu.")
+        if not name.startswith("sfu.") and name not in {"turn.test", "stun.turn"}
     }
     assert len(names) > 50
     text = watching(ShardStats(dict.fromkeys(names, 1))).render().decode()
@@ -94,6 +101,55 @@ def test_forward_latency_is_a_histogram_in_seconds() -> None:
     assert samples[f"{name}_bucket", frozenset({("le", "+Inf")})] == 10
     assert samples[f"{name}_count", frozenset()] == 10
     assert samples[f"{name}_sum", frozenset()] == 0.0008
+
+
+def test_relay_latency_is_a_histogram_in_seconds() -> None:
+    names = {"turn.relay_latency_us_32": 1, "turn.relay_latency_us_1024": 4, "turn.relay_latency_us_inf": 5}
+    samples = scrape(watching(ShardStats({**names, "turn.relay_latency_sum_us": 400}), ShardStats({})))
+    name = "turn_relay_latency_seconds"
+    assert samples[f"{name}_bucket", frozenset({("le", "3.2e-05")})] == 1
+    assert samples[f"{name}_bucket", frozenset({("le", "0.001024")})] == 4
+    assert samples[f"{name}_count", frozenset()] == 5
+    assert samples[f"{name}_sum", frozenset()] == 0.0004
+    assert ("sfu_engine_events_total", frozenset({("name", "turn.relay_latency_us_32")})) not in samples
+
+
+def test_without_an_engine_that_relays_everything_is_zero() -> None:
+    samples = scrape(watching(ShardStats({})))
+    assert samples["turn_relay_latency_seconds_count", frozenset()] == 0
+    assert samples["turn_relay_sockets", frozenset()] == 0
+    assert samples["turn_auth_failures_total", frozenset({("reason", "integrity")})] == 0
+    assert not any(value for (name, _), value in samples.items() if name.startswith("turn_"))
+
+
+def test_what_turn_counts_is_shown_with_bounded_labels() -> None:
+    metrics = Metrics("1")
+    sources = Sources(ShardStats({"turn.dropped_limited": 3, "turn.to_tls_packets": 2, "turn.to_peer_bytes": 9}))
+    sources.turn = TurnInventory(
+        allocations={"udp": 2, "tls": 1},
+        listeners={"udp": 1},
+        ports={"taken": 3},
+        minted=4,
+        auth_failures={"expired": 5},
+        refused={(Method.CHANNEL_BIND, 403): 6, (Method.ALLOCATE, 999): 1},
+        refused_peers=7,
+        quota_hits={"ports": 8},
+    )
+    metrics.watch(sources)
+    samples = scrape(metrics)
+    assert samples["turn_allocations", frozenset()] == 3
+    assert samples["turn_allocations_by_transport", frozenset({("transport", "tls")})] == 1
+    assert samples["turn_listeners", frozenset({("transport", "udp")})] == 1
+    assert samples["turn_ports", frozenset({("state", "taken")})] == 3
+    assert samples["turn_join_credentials", frozenset()] == 4
+    assert samples["turn_auth_failures_total", frozenset({("reason", "expired")})] == 5
+    assert samples["turn_requests_refused_total", frozenset({("method", "channel_bind"), ("code", "403")})] == 6
+    assert samples["turn_refused_peers_total", frozenset()] == 7
+    assert samples["turn_quota_hits_total", frozenset({("quota", "ports")})] == 8
+    assert samples["turn_packets_dropped_total", frozenset({("reason", "limited")})] == 3
+    assert samples["turn_client_packets_total", frozenset({("direction", "out"), ("transport", "tls")})] == 2
+    assert samples["turn_relayed_bytes_total", frozenset({("direction", "to_peer")})] == 9
+    assert not [name for name, labels in samples if ("code", "999") in labels]
 
 
 def test_the_inventory_is_read_at_each_scrape() -> None:

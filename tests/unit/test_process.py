@@ -101,6 +101,14 @@ async def test_dev_prints_ready_and_two_links_with_tokens_that_work() -> None:
             assert (claims.identity, claims.video.room, claims.video.room_join) == (identity, "demo", True)
 
 
+async def test_the_limit_of_descriptors_is_raised() -> None:
+    async with beep_media("serve", "--dev", "--port", "0") as process:
+        limits = Path(f"/proc/{process.process.pid}/limits").read_text()
+        (line,) = (line for line in limits.splitlines() if line.startswith("Max open files"))
+        soft, hard = line.split()[3:5]
+        assert soft == hard or int(soft) >= 65_536
+
+
 async def test_dev_answers_probes_and_metrics_on_its_public_port() -> None:
     async with beep_media("serve", "--dev", "--port", "0") as process:
         assert await get(process.origin + "/") == (200, "OK")

@@ -2,12 +2,15 @@
 
 export interface Outbound {
   kind: string;
+  ssrc: number;
   rid: string;
   width: number;
   height: number;
   /** Pictures. libwebrtc counts every spatial layer of an SVC stream as a frame of its own; here they are one. */
   framesSent: number;
   packetsSent: number;
+  /** PLI and FIR from the other side. */
+  keyframeRequests: number;
   mimeType: string;
   limitation: string;
 }
@@ -15,6 +18,7 @@ export interface Outbound {
 export interface Inbound {
   identity: string;
   kind: string;
+  ssrc: number;
   width: number;
   height: number;
   framesDecoded: number;
@@ -27,12 +31,25 @@ export interface Inbound {
   nackCount: number;
   mimeType: string;
   audioEnergy: number;
+  /** Repaired packets. */
+  retransmitted: number;
+  /** Samples of sound, and those of them that the decoder had to make up. */
+  samples: number;
+  samplesConcealed: number;
+  /** Packets that came too late, or redundant copies of what had come. */
+  discarded: number;
 }
 
 export interface Transport {
   srtpCipher: string;
   tlsVersion: string;
   dtlsState: string;
+  /** Of the server's candidate in the selected pair. */
+  protocol: string;
+  address: string;
+  /** Of our own candidate in it: "host", "relay" ... and over what we reach the relay. */
+  candidateType: string;
+  relayProtocol: string;
 }
 
 // The DOM types know only part of what getStats gives.
@@ -41,11 +58,13 @@ type Entry = Record<string, string & number> & { type: string; id: string };
 export function outboundOf(report: RTCStatsReport): Outbound[] {
   return entries(report, "outbound-rtp").map((entry) => ({
     kind: entry.kind ?? "",
+    ssrc: entry.ssrc ?? 0,
     rid: entry.rid ?? "",
     width: entry.frameWidth ?? 0,
     height: entry.frameHeight ?? 0,
     framesSent: (entry.framesSent ?? 0) / spatialLayers(entry.scalabilityMode),
     packetsSent: entry.packetsSent ?? 0,
+    keyframeRequests: (entry.pliCount ?? 0) + (entry.firCount ?? 0),
     mimeType: mimeType(report, entry),
     limitation: entry.qualityLimitationReason ?? "",
   }));
@@ -55,6 +74,7 @@ export function inboundOf(report: RTCStatsReport, identity: string): Inbound[] {
   return entries(report, "inbound-rtp").map((entry) => ({
     identity,
     kind: entry.kind ?? "",
+    ssrc: entry.ssrc ?? 0,
     width: entry.frameWidth ?? 0,
     height: entry.frameHeight ?? 0,
     framesDecoded: entry.framesDecoded ?? 0,
@@ -67,6 +87,10 @@ export function inboundOf(report: RTCStatsReport, identity: string): Inbound[] {
     nackCount: entry.nackCount ?? 0,
     mimeType: mimeType(report, entry),
     audioEnergy: entry.totalAudioEnergy ?? 0,
+    retransmitted: entry.retransmittedPacketsReceived ?? 0,
+    samples: entry.totalSamplesReceived ?? 0,
+    samplesConcealed: entry.concealedSamples ?? 0,
+    discarded: entry.packetsDiscarded ?? 0,
   }));
 }
 
@@ -75,7 +99,21 @@ export function transportsOf(report: RTCStatsReport): Transport[] {
     srtpCipher: entry.srtpCipher ?? "",
     tlsVersion: entry.tlsVersion ?? "",
     dtlsState: entry.dtlsState ?? "",
+    ...selectedOf(report, entry),
   }));
+}
+
+/** Both sides of the pair that a transport has selected. */
+function selectedOf(report: RTCStatsReport, transport: Entry): Omit<Transport, "srtpCipher" | "tlsVersion" | "dtlsState"> {
+  const pair = report.get(transport.selectedCandidatePairId ?? "") as Entry | undefined;
+  const remote = report.get(pair?.remoteCandidateId ?? "") as Entry | undefined;
+  const local = report.get(pair?.localCandidateId ?? "") as Entry | undefined;
+  return {
+    protocol: remote?.protocol ?? "",
+    address: remote?.address ?? "",
+    candidateType: local?.candidateType ?? "",
+    relayProtocol: local?.relayProtocol ?? "",
+  };
 }
 
 /** Of "L2T3_KEY" it is 2. */

@@ -6,9 +6,9 @@ from livekit.protocol import models, rtc
 
 from control.signal.handlers.subscriptions import requested_tracks
 from control.signal.handlers.types import Handler, Session
-from sfu.errors import MediaError, NotAllowed, StateMismatch
+from sfu.errors import MediaError, NotAllowed
 from sfu.participant import Participant, track_sids
-from sfu.policy.quality import TrackSetting
+from sfu.policy import limits
 
 _Action = rtc.LeaveRequest.Action
 
@@ -49,15 +49,13 @@ def update_metadata(session: Session, participant: Participant, message: rtc.Upd
 
 def sync_state(_session: Session, participant: Participant, message: rtc.SyncState) -> None:
     """After a resume: what the client believes. A track that we do not know of can only be published anew."""
-    known = {info.sid for info in participant.publishing.infos()} | participant.publishing.pending_sids()
-    for published in message.publish_tracks:
-        if published.track.sid not in known:
-            raise StateMismatch(f"the client published {published.track.sid}, which is unknown here")
+    published = message.publish_tracks[: limits.MAX_REQUEST_ITEMS]
+    participant.publishing.handle_sync(item.track.sid for item in published)
     if message.HasField("subscription"):
-        participant.subscriptions.handle_request(
+        participant.subscriptions.handle_sync(
             requested_tracks(message.subscription), subscribe=message.subscription.subscribe
         )
-    participant.subscriptions.handle_settings(track_sids(message.track_sids_disabled), TrackSetting(disabled=True))
+    participant.subscriptions.handle_disabled(track_sids(message.track_sids_disabled))
 
 
 def simulate(session: Session, participant: Participant, message: rtc.SimulateScenario) -> None:
@@ -70,9 +68,13 @@ def simulate(session: Session, participant: Participant, message: rtc.SimulateSc
             participant.leave(models.DisconnectReason.SERVER_SHUTDOWN, _Action.DISCONNECT)
         case "migration" | "leave_request_full_reconnect":
             participant.leave(models.DisconnectReason.MIGRATION, _Action.RECONNECT)
-        case "disconnect_signal_on_resume" | "disconnect_signal_on_resume_no_messages":
-            session.abort()
-        case _:
+        case "disconnect_signal_on_resume":
+            participant.next_resume = "cut"
+        case "disconnect_signal_on_resume_no_messages":
+            participant.next_resume = "mute"
+        case "speaker_update":
+            participant.simulate_speaking(message.speaker_update)
+        case _:  # "subscriber_bandwidth", "switch_candidate_protocol": nothing of ours to simulate them with
             pass
 
 

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use forward::PathProtocol;
 use forward::srtp::Profile;
 
 /// What an engine is started from.
@@ -14,6 +15,8 @@ pub struct EngineConfig {
     pub shards: usize,
     /// Shard `i` binds `udp_port + i`; 0 lets the kernel choose one per shard.
     pub udp_port: u16,
+    /// One TCP port for all shards; 0 lets the kernel choose, `None` is no TCP.
+    pub tcp_port: Option<u16>,
     /// Local addresses to bind, one socket each.
     pub bind: Vec<IpAddr>,
     /// Seeds every random choice; 0 takes a seed from the system.
@@ -72,6 +75,8 @@ pub enum StartError {
     Config(ConfigError),
     /// A socket could not be bound.
     Bind {
+        /// Of this kind.
+        protocol: PathProtocol,
         /// To this address.
         address: SocketAddr,
         /// For this reason.
@@ -93,23 +98,35 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Bind { address, error } => match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    let (host, port) = (address.ip(), address.port());
-                    write!(f, "UDP port {port} on {host} is taken: stop the other process or choose another udp_port")
-                }
-                io::ErrorKind::AddrNotAvailable => {
-                    let host = address.ip();
-                    write!(f, "{host} is no address of this machine: bind must name local addresses")
-                }
-                io::ErrorKind::PermissionDenied => {
-                    write!(f, "UDP port {} may not be bound by this user: choose one above 1023", address.port())
-                }
-                _ => write!(f, "UDP {address} could not be bound: {error}"),
-            },
+            Self::Bind { protocol, address, error } => write_bind_error(f, *protocol, *address, error),
             Self::Certificate(error) => write!(f, "the DTLS certificate could not be made: {error}"),
             Self::System(error) => write!(f, "the engine could not start its shards: {error}"),
         }
+    }
+}
+
+fn write_bind_error(
+    f: &mut fmt::Formatter<'_>,
+    protocol: PathProtocol,
+    address: SocketAddr,
+    error: &io::Error,
+) -> fmt::Result {
+    let (host, port) = (address.ip(), address.port());
+    let (name, setting) = match protocol {
+        PathProtocol::Udp | PathProtocol::Relay => ("UDP", "udp_port"),
+        PathProtocol::Tcp => ("TCP", "tcp_port"),
+    };
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            write!(f, "{name} port {port} on {host} is taken: stop the other process or choose another {setting}")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            write!(f, "{host} is no address of this machine: bind must name local addresses")
+        }
+        io::ErrorKind::PermissionDenied => {
+            write!(f, "{name} port {port} may not be bound by this user: choose one above 1023")
+        }
+        _ => write!(f, "{name} {address} could not be bound: {error}"),
     }
 }
 

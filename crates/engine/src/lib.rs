@@ -3,38 +3,50 @@
 //! Commands go down through one inbox per shard, events come up through one outbox for all. Ids are minted by the
 //! driver; the engine remembers which shard owns which. Nothing here knows Python, rooms or participants.
 
+mod byte_queue;
 mod config;
+mod held;
 mod inbox;
 mod load;
 mod outbox;
+mod pipes;
 mod router;
 mod shard;
 mod sink;
 mod stats;
+mod tcp;
+mod turn;
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::RawFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use forward::dtls::Certificate;
-use forward::{Command, Event};
-use netio::{UdpSocket, bind_all};
+use forward::{Command, Event, PathProtocol};
+use netio::{UdpSocket, bind_all, listen_all};
 
 pub use config::{ConfigError, EngineConfig, StartError};
 pub use stats::ShardStats;
+pub use turn::{TurnCommand, TurnConfiguration, TurnEvent, TurnListen};
 
-use inbox::Inbox;
+use inbox::{Inbox, Order};
 use outbox::Outbox;
 use router::{Router, Verdict};
+use tcp::{Accepted, Acceptor};
+use turn::{TURN_THREAD, Turn};
 
 /// A running engine.
 pub struct Engine {
     fingerprint: String,
     shards: Vec<Handle>,
-    router: Mutex<Router>,
+    router: Arc<Mutex<Router>>,
     outbox: Arc<Outbox>,
+    tcp_addresses: Vec<SocketAddr>,
+    acceptor: Option<Acceptor>,
+    turn: Turn,
     /// Disconnected once every shard's thread has ended.
     running: Mutex<Receiver<()>>,
 }
@@ -52,24 +64,33 @@ impl Engine {
         config.check()?;
         let certificate = Certificate::generate().map_err(|error| StartError::Certificate(error.to_string()))?;
         let sockets = (0..config.shards).map(|shard| bind(config, shard)).collect::<Result<Vec<_>, _>>()?;
+        let listeners = listen(config)?;
 
         let outbox = Arc::new(Outbox::new(config.shards).map_err(StartError::System)?);
         let (alive, running) = channel();
+        let inboxes = (0..config.shards).map(|_| Inbox::new().map(Arc::new)).collect::<Result<Vec<_>, _>>();
+        let inboxes: Arc<[Arc<Inbox>]> = inboxes.map_err(StartError::System)?.into();
+        let turn = Turn::new(Arc::clone(&inboxes), Arc::clone(&outbox)).map_err(StartError::System)?;
         let mut engine = Self {
             fingerprint: certificate.fingerprint().to_owned(),
             shards: Vec::with_capacity(config.shards),
-            router: Mutex::new(Router::new(config.shards)),
+            router: Arc::new(Mutex::new(Router::new(config.shards))),
             outbox: Arc::clone(&outbox),
+            tcp_addresses: listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
+            acceptor: None,
+            turn,
             running: Mutex::new(running),
         };
         let forwarder = forward::ForwarderConfig {
             srtp_profiles: config.srtp_profiles.as_slice().into(),
             certificate: Arc::new(certificate),
         };
+        let unix_now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let started = (Instant::now(), unix_now);
         for (index, sockets) in sockets.into_iter().enumerate() {
             let handle = Handle {
                 addresses: sockets.iter().map(UdpSocket::local_address).collect(),
-                inbox: Arc::new(Inbox::new().map_err(StartError::System)?),
+                inbox: Arc::clone(&inboxes[index]),
                 stats: Arc::default(),
             };
             shard::spawn(
@@ -77,9 +98,12 @@ impl Engine {
                     index,
                     sockets: sockets.into(),
                     inbox: Arc::clone(&handle.inbox),
+                    peers: Arc::clone(&inboxes),
+                    turn: Arc::clone(&engine.turn.inbox),
                     outbox: Arc::clone(&outbox),
                     stats: Arc::clone(&handle.stats),
                     forwarder: forwarder.clone(),
+                    started,
                     seed: config.shard_seed(index),
                 },
                 alive.clone(),
@@ -87,30 +111,42 @@ impl Engine {
             .map_err(StartError::System)?;
             engine.shards.push(handle);
         }
+        if !listeners.is_empty() {
+            let acceptor = Acceptor::spawn(listeners, engine.delivery(), alive).map_err(StartError::System)?;
+            engine.acceptor = Some(acceptor);
+        }
         Ok(engine)
     }
 
     /// Hands commands to the shards they are for, in order. A refusal comes back as an event.
     pub fn submit(&self, commands: impl IntoIterator<Item = Command>) {
-        let mut batches: Vec<Vec<Command>> = self.shards.iter().map(|_| Vec::new()).collect();
-        let mut refused = Vec::new();
+        let mut deliveries = Deliveries::new(&self.shards);
         let mut router = lock(&self.router);
         for command in commands {
-            router.route(command, |verdict| match verdict {
-                Verdict::Deliver(shard, command) if !self.shards[shard].inbox.has_failed() => {
-                    batches[shard].push(command);
-                }
-                Verdict::Deliver(_, command) => refused.push(router::refusal(&command, "shard_failed")),
-                Verdict::Refuse(event) => refused.push(event),
-            });
+            router.route(command, |verdict| deliveries.add(verdict));
         }
         // Still under the router's lock, so that two submits cannot overtake each other.
-        for (shard, batch) in self.shards.iter().zip(batches) {
-            if !batch.is_empty() {
-                shard.inbox.push(batch);
-            }
-        }
-        self.outbox.post_all(refused);
+        self.outbox.post_all(deliveries.push());
+    }
+
+    /// Hands commands to TURN's thread, in order. One that configures returns when its listeners are open, or could not be.
+    pub fn submit_turn(&self, commands: Vec<TurnCommand>) -> io::Result<()> {
+        self.turn.submit(commands)
+    }
+
+    /// TURN's listeners that are open.
+    pub fn turn_addresses(&self) -> Vec<TurnListen> {
+        lock(&self.turn.shared.listening).clone()
+    }
+
+    /// What every allocation relayed, as of the last second.
+    pub fn allocation_stats(&self) -> Vec<relay::AllocationStats> {
+        lock(&self.turn.shared.allocations).clone()
+    }
+
+    /// Takes at most `limit` events of TURN's thread.
+    pub fn drain_turn(&self, limit: usize) -> Vec<TurnEvent> {
+        self.outbox.take_turn(limit)
     }
 
     /// Takes at most `limit` events that wait.
@@ -120,24 +156,36 @@ impl Engine {
             Event::TransportClosed { transport, .. } => Some(*transport),
             _ => None,
         });
-        lock(&self.router).forget(closed);
+        let mut deliveries = Deliveries::new(&self.shards);
+        let mut router = lock(&self.router);
+        router.forget(closed, |verdict| deliveries.add(verdict));
+        self.outbox.post_all(deliveries.push());
+        drop(router);
         events
     }
 
     /// Says goodbye to every client, then ends the shards. Waits for them `drain_for` at most; true if all have ended.
     pub fn close(&self, drain_for: Duration) -> bool {
+        if let Some(acceptor) = &self.acceptor {
+            acceptor.stop();
+        }
+        let deadline = Instant::now() + drain_for;
         let farewells = lock(&self.router).close_all();
         self.submit(farewells);
         for shard in &self.shards {
             shard.inbox.stop(drain_for);
         }
-        let ended = lock(&self.running).recv_timeout(drain_for);
-        ended == Err(RecvTimeoutError::Disconnected)
+        let shards_ended = lock(&self.running).recv_timeout(drain_for) == Err(RecvTimeoutError::Disconnected);
+        // Last: the way of the shards' goodbyes to clients behind the relay.
+        let turn_ended = self.turn.stop(deadline.saturating_duration_since(Instant::now()));
+        shards_ended && turn_ended
     }
 
-    /// Makes a shard panic. For tests of what happens then.
+    /// Makes a shard panic, or what fails under the number `TURN_THREAD`. For tests of what happens then.
     pub fn crash(&self, shard: usize) {
-        if let Some(shard) = self.shards.get(shard) {
+        if shard == TURN_THREAD as usize {
+            self.turn.inbox.crash();
+        } else if let Some(shard) = self.shards.get(shard) {
             shard.inbox.crash();
         }
     }
@@ -152,14 +200,36 @@ impl Engine {
         self.shards.get(shard).map(|shard| shard.addresses.as_slice())
     }
 
+    /// Where the TCP listeners are bound; one port for all shards.
+    pub fn tcp_addresses(&self) -> &[SocketAddr] {
+        &self.tcp_addresses
+    }
+
     /// Readable while events wait.
     pub fn event_fd(&self) -> RawFd {
         self.outbox.raw_fd()
     }
 
-    /// What each shard posted last.
+    /// What each shard posted last. The acceptor's and TURN's counts are with the first.
     pub fn snapshot(&self) -> Vec<ShardStats> {
-        self.shards.iter().map(|shard| lock(&shard.stats).clone()).collect()
+        let mut all: Vec<_> = self.shards.iter().map(|shard| lock(&shard.stats).clone()).collect();
+        if let (Some(acceptor), Some(first)) = (&self.acceptor, all.first_mut()) {
+            acceptor.stats().visit(|name, value| first.counters.push((name, value)));
+        }
+        if let Some(first) = all.first_mut() {
+            first.counters.extend(lock(&self.turn.shared.counters).iter().copied());
+        }
+        all
+    }
+
+    /// Hands a connection to the shard that has a ufrag; false when none has.
+    fn delivery(&self) -> impl Fn(&str, Accepted) -> bool + Send + 'static {
+        let router = Arc::clone(&self.router);
+        let inboxes: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard.inbox)).collect();
+        move |ufrag, accepted| {
+            let shard = lock(&router).shard_of_ufrag(ufrag);
+            shard.and_then(|shard| inboxes.get(shard)).is_some_and(|inbox| inbox.push_connection(accepted))
+        }
     }
 }
 
@@ -169,8 +239,63 @@ impl Drop for Engine {
     }
 }
 
+/// What goes to each shard at once.
+struct Deliveries<'a> {
+    shards: &'a [Handle],
+    orders: Vec<Vec<Order>>,
+    /// What goes last: the source of a pipe starts when all others know of it.
+    sources: Vec<Vec<Order>>,
+    refused: Vec<Event>,
+}
+
+impl<'a> Deliveries<'a> {
+    fn new(shards: &'a [Handle]) -> Self {
+        let none = || shards.iter().map(|_| Vec::new()).collect();
+        Self { shards, orders: none(), sources: none(), refused: Vec::new() }
+    }
+
+    fn add(&mut self, verdict: Verdict) {
+        let has_failed = |shard: usize| self.shards[shard].inbox.has_failed();
+        match verdict {
+            Verdict::Deliver(shard, command) if has_failed(shard) => {
+                self.refused.push(router::refusal(&command, "shard_failed"));
+            }
+            Verdict::Mirror(shard, _) | Verdict::Tap(shard, _) if has_failed(shard) => {}
+            Verdict::Deliver(shard, command) => self.orders[shard].push(Order::Command(command)),
+            Verdict::Mirror(shard, command) => self.orders[shard].push(Order::Pipe(command)),
+            Verdict::Tap(shard, command) => self.sources[shard].push(Order::Pipe(command)),
+            Verdict::Refuse(event) => self.refused.push(event),
+        }
+    }
+
+    /// Pushes everything; gives what was refused.
+    fn push(self) -> Vec<Event> {
+        for orders in [self.orders, self.sources] {
+            for (shard, orders) in self.shards.iter().zip(orders) {
+                if !orders.is_empty() {
+                    shard.inbox.push(orders);
+                }
+            }
+        }
+        self.refused
+    }
+}
+
 fn bind(config: &EngineConfig, shard: usize) -> Result<Vec<UdpSocket>, StartError> {
-    bind_all(&config.bind, config.port(shard)).map_err(|(address, error)| StartError::Bind { address, error })
+    bind_all(&config.bind, config.port(shard)).map_err(|(address, error)| StartError::Bind {
+        protocol: PathProtocol::Udp,
+        address,
+        error,
+    })
+}
+
+fn listen(config: &EngineConfig) -> Result<Vec<TcpListener>, StartError> {
+    let Some(port) = config.tcp_port else { return Ok(Vec::new()) };
+    listen_all(&config.bind, port).map_err(|(address, error)| StartError::Bind {
+        protocol: PathProtocol::Tcp,
+        address,
+        error,
+    })
 }
 
 /// What the lock guards is consistent after every statement, so a panic elsewhere does not spoil it.

@@ -21,6 +21,9 @@ pub(crate) struct LoopCounters {
     pub(crate) receive_calls: u64,
     pub(crate) receive_errors: u64,
     pub(crate) crowded_turns: u64,
+    /// Batches handed to other shards, and packets that were dropped because one was behind.
+    pub(crate) pipe_batches: u64,
+    pub(crate) pipe_full: u64,
     pub(crate) forward_latency: LatencyHistogram,
 }
 
@@ -32,14 +35,18 @@ impl ShardStats {
         sockets: &[UdpSocket],
         receiver: &Receiver,
         queue: &SendQueue,
+        overloaded: u64,
     ) -> Self {
         let mut all = Vec::with_capacity(128);
         forwarder.visit(|name, value| all.push((name, value)));
         let sent = queue.counters();
         all.extend([
+            ("drop.overloaded", overloaded),
             ("shard.turns", counters.turns),
             ("shard.busy_us", busy.as_micros() as u64),
             ("shard.crowded_turns", counters.crowded_turns),
+            ("pipe.batches_out", counters.pipe_batches),
+            ("drop.pipe_full", counters.pipe_full),
             ("udp.receive_calls", counters.receive_calls),
             ("udp.receive_errors", counters.receive_errors),
             ("udp.truncated", receiver.truncated()),

@@ -1,17 +1,21 @@
 //! The engine as its driver sees it, on real sockets. What a client sees is tested through the Python binding.
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use forward::srtp::Profile;
 use forward::{Command, Event, OpenTransport, PauseData, TransportId};
+use relay::ClientTransport;
+use wire::stun::{Class, Method, TransactionId, Writer};
 
-use crate::{Engine, EngineConfig, StartError};
+use crate::{Engine, EngineConfig, StartError, TurnCommand, TurnConfiguration, TurnListen};
 
 fn config(shards: usize) -> EngineConfig {
     EngineConfig {
         shards,
         udp_port: 0,
+        tcp_port: None,
         bind: vec![Ipv4Addr::LOCALHOST.into()],
         seed: 1,
         srtp_profiles: Profile::ALL.to_vec(),
@@ -124,4 +128,101 @@ fn numbers_are_posted_every_second() {
     }
     assert!(counter(&engine, 0, "udp.receive_calls") >= 1);
     assert!(counter(&engine, 0, "udp.receive_buffer_bytes") > 0);
+}
+
+fn configure(listen: &[(&str, ClientTransport)]) -> TurnCommand {
+    let listen = listen.iter().map(|(address, transport)| TurnListen {
+        address: address.parse().expect("an address"),
+        transport: *transport,
+    });
+    TurnCommand::Configure(Box::new(TurnConfiguration {
+        listen: listen.collect(),
+        certificate: None,
+        connections_per_address: 10,
+        coalesce: Duration::from_millis(1),
+        relay: relay::Configuration { unauthenticated_per_s: 1000, ..relay::Configuration::default() },
+    }))
+}
+
+/// A Binding request that anybody may send.
+fn binding() -> Vec<u8> {
+    let mut request = [0; 64];
+    let transaction = TransactionId(*b"twelve bytes");
+    let len = Writer::new(&mut request, Class::Request, Method::BINDING, transaction).fingerprint().finish();
+    request[..len.expect("it fits")].to_vec()
+}
+
+/// Whether a TURN listener there answers.
+fn answers(server: SocketAddr) -> bool {
+    let client = UdpSocket::bind("127.0.0.1:0").expect("loopback can be bound");
+    client.set_read_timeout(Some(Duration::from_secs(5))).expect("an option of every socket");
+    client.send_to(&binding(), server).expect("sent");
+    client.recv(&mut [0; 1500]).is_ok()
+}
+
+#[test]
+fn a_port_of_turn_can_move_to_another_address_in_one_configuration() {
+    let engine = start(2);
+    engine.submit_turn(vec![configure(&[("127.0.0.1:0", ClientTransport::Udp)])]).expect("a thread");
+    let first = engine.turn_addresses()[0].address;
+    assert!(answers(first));
+    for (address, there) in [("0.0.0.0", first), ("127.0.0.1", first), ("0.0.0.0", first)] {
+        let moved = format!("{address}:{}", first.port());
+        engine.submit_turn(vec![configure(&[(&moved, ClientTransport::Udp)])]).expect("a thread");
+        assert_eq!(engine.drain_turn(10), [], "it was free");
+        assert!(answers(there));
+    }
+    engine.submit_turn(vec![configure(&[])]).expect("a thread");
+    assert_eq!(engine.turn_addresses(), []);
+    UdpSocket::bind(("127.0.0.1", first.port())).expect("nobody has it any more");
+}
+
+#[test]
+fn turns_thread_that_panics_is_an_event_and_nobody_waits_for_it() {
+    let engine = start(1);
+    engine.submit_turn(vec![configure(&[("127.0.0.1:0", ClientTransport::Udp)])]).expect("a thread");
+    engine.crash(u32::MAX as usize);
+    let expected = Event::ShardFailed { shard: u32::MAX, reason: "asked to crash".to_owned() };
+    assert_eq!(events(&engine, 1), [expected]);
+    let start = Instant::now();
+    engine.submit_turn(vec![configure(&[("127.0.0.1:0", ClientTransport::Udp)])]).expect("nothing to start");
+    assert!(engine.close(Duration::from_secs(5)));
+    assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn turn_ends_with_the_engine_and_is_not_begun_after() {
+    let engine = start(1);
+    engine.submit_turn(vec![configure(&[("127.0.0.1:0", ClientTransport::Tcp)])]).expect("a thread");
+    let server = engine.turn_addresses()[0].address;
+    let mut client = TcpStream::connect(server).expect("it listens");
+    assert!(engine.close(Duration::from_secs(5)));
+    client.set_read_timeout(Some(Duration::from_secs(5))).expect("an option of every socket");
+    assert!(!matches!(client.read(&mut [0; 1]), Ok(1..)), "it is closed");
+    TcpStream::connect(server).expect_err("nobody listens");
+
+    let never_used = start(1);
+    assert!(never_used.close(Duration::from_secs(5)));
+    never_used.submit_turn(vec![configure(&[("127.0.0.1:0", ClientTransport::Tcp)])]).expect("nothing to start");
+    assert_eq!(never_used.turn_addresses(), []);
+}
+
+/// The coalescer's own numbers are tested beside it; here it is about a thread that is idle.
+#[test]
+fn who_comes_alone_is_answered_at_once() {
+    let engine = start(1);
+    engine.submit_turn(vec![configure(&[("127.0.0.1:0", ClientTransport::Udp)])]).expect("a thread");
+    let server = engine.turn_addresses()[0].address;
+    let client = UdpSocket::bind("127.0.0.1:0").expect("loopback can be bound");
+    client.set_read_timeout(Some(Duration::from_secs(5))).expect("an option of every socket");
+    let mut took = Vec::new();
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(2));
+        let start = Instant::now();
+        client.send_to(&binding(), server).expect("sent");
+        client.recv(&mut [0; 1500]).expect("an answer");
+        took.push(start.elapsed());
+    }
+    took.sort_unstable();
+    assert!(took[50] < Duration::from_micros(800), "half of them wait for {:?} or more", took[50]);
 }

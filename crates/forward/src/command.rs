@@ -128,6 +128,8 @@ pub struct AddProducer {
     pub transport_cc: bool,
     /// Whether goog-remb was negotiated.
     pub remb: bool,
+    /// Audio only: the client may send RED (RFC 2198) of `payload_type` blocks under this payload type.
+    pub red_payload_type: Option<u8>,
 }
 
 /// Removes a producer and its consumers. Unknown ids are ignored.
@@ -162,6 +164,10 @@ pub struct AddConsumer {
     pub paused: bool,
     /// Highest encoding index wanted, 0 is the lowest.
     pub encoding: u8,
+    /// RED of the publisher passes under this payload type; without it only its newest block does, as plain audio.
+    pub red_payload_type: Option<u8>,
+    /// (Minimum, maximum) in units of 10 ms, written into the playout-delay extension; `None`: the publisher's passes.
+    pub playout_delay: Option<(u16, u16)>,
 }
 
 /// Changes what a consumer sends.

@@ -13,6 +13,11 @@ macro_rules! counters {
             pub fn visit(&self, mut f: impl FnMut(&'static str, u64)) {
                 $(f($name, self.$field);)*
             }
+
+            /// Adds those of another forwarder.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$field += other.$field;)*
+            }
         }
     };
 }
@@ -38,6 +43,12 @@ counters! {
     closed_peer_closed = "transports.peer_closed";
     /// Ended by themselves: a protocol library failed.
     closed_internal_error = "transports.internal_error";
+    /// Paths that transports connected over or changed to: UDP.
+    paths_selected_udp = "paths.selected_udp";
+    /// The same: TCP.
+    paths_selected_tcp = "paths.selected_tcp";
+    /// The same: our own relay.
+    paths_selected_relay = "paths.selected_relay";
     /// Datagrams handed in.
     datagrams_in = "datagrams.in";
     /// Bytes of those.
@@ -60,12 +71,20 @@ counters! {
     rtcp_out = "rtcp.out";
     /// Padding-only packets: counted, never forwarded.
     padding_in = "rtp.padding_in";
+    /// Packets of redundant audio (RED) received.
+    red_in = "red.in";
+    /// Packets of redundant audio sent as such.
+    red_out = "red.out";
+    /// Lost packets that the redundancy of later ones brought back.
+    red_recovered = "red.recovered";
     /// Retransmissions that arrived on an RTX stream and were of use.
     rtx_in = "rtx.in";
     /// Retransmissions sent to subscribers.
     rtx_out = "rtx.out";
     /// Bytes of those.
     rtx_bytes_out = "rtx.out_bytes";
+    /// Of those sent, ends of frames that nobody had asked for.
+    rtx_probes = "rtx.probes";
     /// Retransmissions asked for that were no longer, or not yet, in the ring.
     rtx_missing = "rtx.missing";
     /// Retransmissions held back: asked for again within one round trip.
@@ -84,6 +103,8 @@ counters! {
     nack_abandoned = "nack.abandoned";
     /// Keyframe requests (PLI or FIR) of subscribers.
     keyframe_requests_in = "keyframe.requests_in";
+    /// Of those, held back: the client asks all the time.
+    keyframe_requests_held = "keyframe.requests_held";
     /// PLIs sent to publishers.
     keyframe_requests_out = "keyframe.requests_out";
     /// Keyframes that arrived.
@@ -126,6 +147,8 @@ counters! {
     drop_too_old = "drop.too_old";
     /// Dropped: RTP that belongs to no producer.
     drop_unknown_ssrc = "drop.unknown_ssrc";
+    /// Dropped: redundant audio whose blocks contradict each other or are of another payload type.
+    drop_red = "drop.red";
     /// Dropped: RTP with a payload type that was not negotiated.
     drop_payload_type = "drop.payload_type";
     /// Dropped: more SSRCs than a transport may use, or changed more often than an encoding may.
@@ -142,6 +165,18 @@ counters! {
     drop_no_path = "drop.no_path";
     /// Dropped: more packets than one client's queue holds.
     drop_egress_full = "drop.egress_full";
+    /// Gauge: pipes to other shards that begin here.
+    pipes_out = "pipes.out";
+    /// Gauge: pipes from other shards that end here.
+    pipes_in = "pipes.in";
+    /// Packets handed to other shards, once for each.
+    pipe_packets_out = "pipe.packets_out";
+    /// Packets that other shards handed over.
+    pipe_packets_in = "pipe.packets_in";
+    /// Times that a pipe's consumers changed what they want of its source, keyframe requests included.
+    pipe_demands = "pipe.demands";
+    /// Dropped: from a pipe that was closed in the meantime.
+    drop_pipe_closed = "drop.pipe_closed";
     /// Data messages received.
     data_in = "data.in";
     /// Data messages queued, once per receiver.

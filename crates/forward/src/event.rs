@@ -2,7 +2,24 @@
 
 use std::net::SocketAddr;
 
-use crate::{ConsumerId, ProducerId, TransportId};
+use crate::{ConsumerId, PathProtocol, ProducerId, TransportId};
+
+/// What one transport's media went through since its last report. Counts are packets, without retransmissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransportReport {
+    /// The transport.
+    pub transport: TransportId,
+    /// Smoothed; `None` before the first measurement.
+    pub rtt_ms: Option<u32>,
+    /// From the client to us, as we count it.
+    pub inbound_expected: u32,
+    /// Of those.
+    pub inbound_lost: u32,
+    /// From us to the client, as its receiver reports say.
+    pub outbound_expected: u32,
+    /// Of those.
+    pub outbound_lost: u32,
+}
 
 /// One event; polled with `Forwarder::poll_event`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +32,8 @@ pub enum Event {
         remote: SocketAddr,
         /// Name of the SRTP profile that was negotiated.
         srtp_profile: &'static str,
+        /// What carries the path.
+        protocol: PathProtocol,
     },
     /// The transport ended by itself; never in answer to `CloseTransport`.
     TransportClosed {
@@ -23,12 +42,14 @@ pub enum Event {
         /// `dtls_failed`, `fingerprint_mismatch`, `consent_expired`, `peer_closed` or `internal_error`.
         reason: &'static str,
     },
-    /// The client moved to another address.
+    /// Media goes to another path. Of several that wait only the last is told.
     PathChanged {
         /// The transport.
         transport: TransportId,
         /// The client's new address.
         remote: SocketAddr,
+        /// What carries the path.
+        protocol: PathProtocol,
     },
     /// First packet of an encoding (again after `EncodingLost`).
     EncodingSeen {
@@ -57,6 +78,11 @@ pub enum Event {
     AudioLevels {
         /// Loudest level of each producer in the window.
         levels: Vec<(ProducerId, u8)>,
+    },
+    /// One batch every 2 s: the connected transports that carried media.
+    TransportReports {
+        /// At most one of each transport.
+        reports: Vec<TransportReport>,
     },
     /// A channel with this label is ready in both directions.
     DataChannelOpened {

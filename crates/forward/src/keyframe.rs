@@ -56,8 +56,45 @@ impl KeyframeRequests {
     }
 }
 
+/// How often one consumer may ask: everybody pays for the answer. What is held back is not kept; who needs it asks again.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    left: u8,
+    /// Since when the next one accrues.
+    since: Option<Instant>,
+    admitted_at: Option<Instant>,
+}
+
+impl Allowance {
+    /// Whether a request counts.
+    pub(crate) fn admit(&mut self, now: Instant) -> bool {
+        let since = *self.since.get_or_insert(now);
+        let accrued = now.saturating_duration_since(since).as_millis() / ALLOWANCE_SPACING.as_millis();
+        if accrued > 0 {
+            self.left = (u128::from(self.left) + accrued).min(ALLOWANCE.into()) as u8;
+            self.since = Some(now);
+        }
+        // Impatience: the answer to the last one is on its way.
+        if self.left == 0 || self.admitted_at.is_some_and(|last| now < last + SPACING) {
+            return false;
+        }
+        self.left -= 1;
+        self.admitted_at = Some(now);
+        true
+    }
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { left: ALLOWANCE, since: None, admitted_at: None }
+    }
+}
+
 // A keyframe costs as much as seconds of video; twice a second is what decoders and encoders are used to.
 const SPACING: Duration = Duration::from_millis(500);
+// A burst for a bad moment; then one in two seconds, which an encoder and the other subscribers bear.
+const ALLOWANCE: u8 = 5;
+const ALLOWANCE_SPACING: Duration = Duration::from_secs(2);
 // Joiners that come within this share the keyframe of the first one: it is still in the ring.
 const URGENT_SPACING: Duration = Duration::from_millis(100);
 

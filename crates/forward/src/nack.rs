@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::Kind;
+
 #[derive(Debug, Clone, Copy)]
 struct Missing {
     index: u64,
@@ -28,8 +30,10 @@ pub(crate) enum Arrival {
     Old,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct NackList {
+    /// How long a gap may be reordering.
+    grace: Duration,
     /// Ascending by index.
     missing: VecDeque<Missing>,
     highest: Option<u64>,
@@ -39,6 +43,14 @@ pub(crate) struct NackList {
 }
 
 impl NackList {
+    pub(crate) fn new(kind: Kind) -> Self {
+        let grace = match kind {
+            Kind::Audio => Duration::ZERO,
+            Kind::Video => REORDERING_GRACE,
+        };
+        Self { grace, missing: VecDeque::new(), highest: None, next: None, abandoned: 0 }
+    }
+
     /// Notes an arrived packet, padding included.
     pub(crate) fn handle_packet(&mut self, now: Instant, index: u64) -> Arrival {
         let Some(highest) = self.highest else {
@@ -59,7 +71,7 @@ impl NackList {
             self.next = None;
             return Arrival::GivenUp;
         }
-        let due = now + REORDERING_GRACE;
+        let due = now + self.grace;
         self.missing.extend((highest + 1..index).map(|index| Missing { index, tries: 0, due, asked_at: None }));
         self.next = Some(self.next.map_or(due, |next| next.min(due)));
         Arrival::Gap
@@ -129,7 +141,8 @@ impl NackList {
 // mediasoup's bound; two seconds of a 4 Mbit/s stream.
 const MAX_MISSING: usize = 1_000;
 const MAX_TRIES: u8 = 10;
-// Reordering on real paths is mostly within a few milliseconds; asking sooner costs retransmissions nobody needs.
+// Reordering on real paths is mostly within a few milliseconds; asking sooner costs retransmissions nobody needs. Packets of sound
+// are further apart than that, and receivers hold it back by little more than two of them.
 const REORDERING_GRACE: Duration = Duration::from_millis(5);
 // Below this the answer may still be in the publisher's pacer.
 const MIN_SPACING: Duration = Duration::from_millis(20);
@@ -151,7 +164,7 @@ mod tests {
     #[test]
     fn a_gap_is_asked_for_after_the_grace_and_once_per_round_trip_ten_times() {
         let start = Instant::now();
-        let mut list = NackList::default();
+        let mut list = NackList::new(Kind::Video);
         list.handle_packet(start, 65_534);
         assert_eq!(list.handle_packet(start, 65_537), Arrival::Gap);
         assert!(due(&mut list, start + ms(4)).is_empty());
@@ -170,7 +183,7 @@ mod tests {
     #[test]
     fn what_arrives_within_the_grace_is_never_asked_for() {
         let start = Instant::now();
-        let mut list = NackList::default();
+        let mut list = NackList::new(Kind::Video);
         list.handle_packet(start, 10);
         list.handle_packet(start, 12);
         assert_eq!(list.handle_packet(start + ms(3), 11), Arrival::Recovered { round_trip: None });
@@ -179,9 +192,19 @@ mod tests {
     }
 
     #[test]
+    fn sound_is_asked_for_at_once() {
+        let start = Instant::now();
+        let mut list = NackList::new(Kind::Audio);
+        list.handle_packet(start, 10);
+        list.handle_packet(start, 12);
+        assert_eq!(list.poll_timeout(), Some(start));
+        assert_eq!(due(&mut list, start), [11]);
+    }
+
+    #[test]
     fn the_first_answer_tells_the_round_trip() {
         let start = Instant::now();
-        let mut list = NackList::default();
+        let mut list = NackList::new(Kind::Video);
         list.handle_packet(start, 10);
         list.handle_packet(start, 12);
         assert_eq!(due(&mut list, start + ms(5)), [11]);
@@ -191,7 +214,7 @@ mod tests {
     #[test]
     fn a_keyframe_ends_the_search_for_what_came_before() {
         let start = Instant::now();
-        let mut list = NackList::default();
+        let mut list = NackList::new(Kind::Video);
         list.handle_packet(start, 10);
         list.handle_packet(start, 15);
         list.handle_packet(start, 17);
@@ -202,7 +225,7 @@ mod tests {
     #[test]
     fn the_list_is_bounded() {
         let start = Instant::now();
-        let mut list = NackList::default();
+        let mut list = NackList::new(Kind::Video);
         list.handle_packet(start, 0);
         assert_eq!(list.handle_packet(start, 900), Arrival::Gap);
         assert_eq!(list.handle_packet(start, 1_800), Arrival::GivenUp);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 /// One stored packet without its bytes.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // Facts of one packet, each on its own.
 pub(crate) struct Slot {
     dense: u64,
     at: u64,
@@ -15,25 +16,65 @@ pub(crate) struct Slot {
     pub(crate) timestamp: u32,
     payload_len: u16,
     extensions_len: u16,
+    /// Of RED: where the newest block starts in the payload. 0: it is plain.
+    pub(crate) primary_at: u16,
     pub(crate) picture_id: Option<u16>,
     pub(crate) tl0_picture_index: Option<u8>,
     pub(crate) marker: bool,
+    /// Of a frame that receivers go on without: no other needs it, as far as is known.
+    pub(crate) skippable: bool,
     /// First packet of a keyframe: a consumer may start here.
     pub(crate) keyframe_start: bool,
     /// Stands for a padding-only packet whose number was already promised to consumers.
     pub(crate) filler: bool,
 }
 
+impl Slot {
+    pub(crate) fn dense(&self) -> u64 {
+        self.dense
+    }
+
+    /// Lengths of its extensions and of its payload.
+    #[inline]
+    pub(crate) fn lens(&self) -> (usize, usize) {
+        (usize::from(self.extensions_len), usize::from(self.payload_len))
+    }
+
+    /// As it was before it was stored, for another ring.
+    pub(crate) fn packet<'a>(&self, extensions: &'a [u8], payload: &'a [u8]) -> Packet<'a> {
+        let Self { received_us, timestamp, marker, skippable, keyframe_start, filler, .. } = *self;
+        let Self { picture_id, tl0_picture_index, primary_at, .. } = *self;
+        Packet {
+            received_us,
+            timestamp,
+            marker,
+            skippable,
+            keyframe_start,
+            filler,
+            picture_id,
+            tl0_picture_index,
+            primary_at,
+            extensions,
+            payload,
+        }
+    }
+}
+
 /// What the receive path knows about a packet before it is stored.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools)] // As above.
 pub(crate) struct Packet<'a> {
     pub(crate) received_us: u64,
     pub(crate) timestamp: u32,
     pub(crate) marker: bool,
+    /// As in [`Slot`].
+    pub(crate) skippable: bool,
     pub(crate) keyframe_start: bool,
     pub(crate) filler: bool,
     pub(crate) picture_id: Option<u16>,
     pub(crate) tl0_picture_index: Option<u8>,
+    /// As in [`Slot`].
+    pub(crate) primary_at: u16,
     /// Extensions that pass through, in the form of `egress::passthrough`.
     pub(crate) extensions: &'a [u8],
     pub(crate) payload: &'a [u8],
@@ -114,7 +155,9 @@ impl Ring {
             extensions_len: packet.extensions.len() as u16,
             picture_id: packet.picture_id,
             tl0_picture_index: packet.tl0_picture_index,
+            primary_at: packet.primary_at,
             marker: packet.marker,
+            skippable: packet.skippable,
             keyframe_start: packet.keyframe_start,
             filler: packet.filler,
         };
@@ -126,6 +169,13 @@ impl Ring {
     #[inline]
     pub(crate) fn get(&self, dense: u64) -> Option<&Slot> {
         Some(&self.slots[self.index(dense)]).filter(|slot| slot.dense == dense && self.lives(slot))
+    }
+
+    /// Whether a packet may still be stored under this dense number: it never was, and is not too old.
+    pub(crate) fn lacks(&self, dense: u64) -> bool {
+        let is_old =
+            dense < self.floor || self.highest.is_some_and(|highest| dense + self.slots.len() as u64 <= highest);
+        !is_old && self.slots[self.index(dense)].dense != dense
     }
 
     /// Like `get`, by the low 32 bits that a descriptor carries.
@@ -229,7 +279,9 @@ const EMPTY: Slot = Slot {
     extensions_len: 0,
     picture_id: None,
     tl0_picture_index: None,
+    primary_at: 0,
     marker: false,
+    skippable: false,
     keyframe_start: false,
     filler: false,
 };
@@ -253,10 +305,12 @@ mod tests {
                 received_us: ms * 1_000,
                 timestamp: dense as u32,
                 marker: false,
+                skippable: false,
                 keyframe_start: false,
                 filler: false,
                 picture_id: None,
                 tl0_picture_index: None,
+                primary_at: 0,
                 extensions: &[dense as u8; 3],
                 payload,
             },

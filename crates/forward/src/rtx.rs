@@ -14,13 +14,22 @@ type Repeat = Option<(u16, Instant)>;
 impl RepeatGuard {
     /// Whether `seq` may be repeated now; notes that it was.
     pub(crate) fn admit(&mut self, now: Instant, seq: u16, round_trip: Duration) -> bool {
-        let recent = self.recent.get_or_insert_with(|| Box::new([None; RECENT]));
-        let entry = &mut recent[usize::from(seq) % RECENT];
+        let entry = self.entry(seq);
         if entry.is_some_and(|(last, at)| last == seq && now < at + round_trip) {
             return false;
         }
         *entry = Some((seq, now));
         true
+    }
+
+    /// It goes out anyway, late.
+    pub(crate) fn note(&mut self, now: Instant, seq: u16) {
+        *self.entry(seq) = Some((seq, now));
+    }
+
+    fn entry(&mut self, seq: u16) -> &mut Repeat {
+        let recent = self.recent.get_or_insert_with(|| Box::new([None; RECENT]));
+        &mut recent[usize::from(seq) % RECENT]
     }
 }
 
@@ -28,6 +37,8 @@ impl RepeatGuard {
 #[derive(Debug)]
 pub(crate) struct Budget {
     bytes: u64,
+    /// Of these, what may be spent unasked.
+    probe_bytes: u64,
 }
 
 impl Budget {
@@ -35,11 +46,23 @@ impl Budget {
     #[inline]
     pub(crate) fn earn(&mut self, len: usize) {
         self.bytes = (self.bytes + len as u64 * 3 / 20).min(CAP_BYTES);
+        self.probe_bytes = (self.probe_bytes + len as u64 / 10).min(PROBE_CAP_BYTES);
     }
 
     /// Whether a retransmission of `len` bytes fits.
     pub(crate) fn covers(&self, len: usize) -> bool {
         self.bytes >= len as u64
+    }
+
+    /// Whether `len` bytes may be repeated that nobody asked for: two thirds of the budget at most, and never its last.
+    pub(crate) fn covers_probe(&self, len: usize) -> bool {
+        self.probe_bytes >= len as u64 && self.bytes >= len as u64 + ASKED_FOR_BYTES
+    }
+
+    /// `len` bytes that nobody asked for go out.
+    pub(crate) fn spend_on_probe(&mut self, len: usize) {
+        self.probe_bytes = self.probe_bytes.saturating_sub(len as u64);
+        self.spend(len);
     }
 
     /// A retransmission of `len` bytes goes out.
@@ -50,7 +73,7 @@ impl Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { bytes: START_BYTES }
+        Self { bytes: START_BYTES, probe_bytes: 0 }
     }
 }
 
@@ -59,6 +82,10 @@ const RECENT: usize = 64;
 const START_BYTES: u64 = 60_000;
 // A second of 8 Mbit/s may lose 15 % in one burst.
 const CAP_BYTES: u64 = 150_000;
+// Frames of some seconds.
+const PROBE_CAP_BYTES: u64 = 30_000;
+// Kept for what clients ask for.
+const ASKED_FOR_BYTES: u64 = 30_000;
 
 #[cfg(test)]
 mod tests {
@@ -88,5 +115,25 @@ mod tests {
             }
         }
         assert!((149..=150).contains(&repeated), "{repeated}");
+    }
+
+    #[test]
+    fn probes_are_at_most_10_percent_and_leave_the_rest_to_who_asks() {
+        let mut budget = Budget::default();
+        let mut probes = 0;
+        for _ in 0..1_000 {
+            budget.earn(1_000);
+            if budget.covers_probe(1_000) {
+                budget.spend_on_probe(1_000);
+                probes += 1;
+            }
+        }
+        assert!((99..=100).contains(&probes), "{probes}");
+        budget.spend(1_000_000);
+        for _ in 0..200 {
+            budget.earn(1_000);
+            assert!(!budget.covers_probe(1_000), "{budget:?}");
+        }
+        assert!(budget.covers(29_000), "{budget:?}");
     }
 }

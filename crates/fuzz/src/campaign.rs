@@ -3,9 +3,6 @@
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
@@ -14,6 +11,7 @@ use crate::mutate::mutate;
 use crate::outcome::Outcome;
 use crate::rng::{Rng, mix};
 use crate::targets::Target;
+use crate::watchdog::{INPUT_TIME_MAX, Watchdog};
 
 /// How a campaign ended.
 #[derive(Debug)]
@@ -30,11 +28,15 @@ pub struct Summary {
 pub fn run(target: &Target, time: Duration, seed: u64) -> io::Result<Summary> {
     let mut rng = Rng::new(seed, target.name);
     let mut pool = corpus::load(target.name)?;
-    let watchdog = Watchdog::start(target.name);
+    let name = target.name;
+    let watchdog = Watchdog::start(move |input| {
+        let saved = save(name, input);
+        eprintln!("{name}: one input took longer than {INPUT_TIME_MAX:?}: {saved:?}");
+    });
     let end = Instant::now() + time;
     let mut outcomes = HashSet::new();
     for entry in &pool {
-        match watchdog.watch(target, &entry.bytes) {
+        match watchdog.watch(&entry.bytes, || attempt(target, &entry.bytes)) {
             Some(outcome) => outcomes.insert(outcome),
             None => return broken(target, &entry.bytes, pool.len() as u64, outcomes.len()),
         };
@@ -46,7 +48,7 @@ pub fn run(target: &Target, time: Duration, seed: u64) -> io::Result<Summary> {
         let Some(base) = rng.pick(&pool) else { break };
         let input = mutate(&mut rng, &base.bytes, &pool);
         runs += 1;
-        let Some(outcome) = watchdog.watch(target, &input) else {
+        let Some(outcome) = watchdog.watch(&input, || attempt(target, &input)) else {
             return broken(target, &input, runs, outcomes.len());
         };
         if outcomes.len() < OUTCOMES_MAX && outcomes.insert(outcome) {
@@ -100,59 +102,9 @@ fn save(target: &str, input: &[u8]) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Ends the process when one input takes far too long: a parser that loops would otherwise hang the campaign unseen.
-struct Watchdog {
-    current: Arc<Mutex<Option<Attempt>>>,
-    stop: Arc<AtomicBool>,
-}
-
-/// When an input was started.
-type Attempt = (Instant, Vec<u8>);
-
-impl Watchdog {
-    fn start(target: &'static str) -> Self {
-        let current = Arc::new(Mutex::new(None::<Attempt>));
-        let stop = Arc::new(AtomicBool::new(false));
-        let (watched, stopped) = (Arc::clone(&current), Arc::clone(&stop));
-        thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                thread::sleep(Duration::from_millis(200));
-                let guard = watched.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some((since, input)) = guard.as_ref()
-                    && since.elapsed() > INPUT_TIME_MAX
-                {
-                    let saved = save(target, input);
-                    eprintln!("{target}: one input took longer than {INPUT_TIME_MAX:?}: {saved:?}");
-                    std::process::exit(1);
-                }
-            }
-        });
-        Self { current, stop }
-    }
-
-    fn watch(&self, target: &Target, input: &[u8]) -> Option<Outcome> {
-        self.set(Some((Instant::now(), input.to_vec())));
-        let outcome = attempt(target, input);
-        self.set(None);
-        outcome
-    }
-
-    fn set(&self, input: Option<Attempt>) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = input;
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
 /// The clock is read once per this many runs.
 const CLOCK_EVERY: u64 = 64;
 /// New inputs kept in memory beside the corpus.
 const KEPT_MAX: usize = 4_096;
 /// Outcomes remembered: enough to tell new from old, little enough for memory.
 const OUTCOMES_MAX: usize = 1 << 20;
-/// Real inputs take microseconds.
-const INPUT_TIME_MAX: Duration = Duration::from_secs(5);

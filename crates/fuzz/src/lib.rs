@@ -7,8 +7,11 @@
 pub mod campaign;
 pub mod corpus;
 pub mod mutate;
+pub mod operations;
 pub mod outcome;
+pub mod relay_world;
 pub mod rng;
 pub mod seeds;
 pub mod targets;
+mod watchdog;
 pub mod world;

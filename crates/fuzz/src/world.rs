@@ -255,6 +255,7 @@ impl World {
             nack: video,
             transport_cc: true,
             remb: false,
+            red_payload_type: (!video).then_some(63),
         }));
         self.command(Command::AddConsumer(AddConsumer {
             consumer: ConsumerId(id),
@@ -268,6 +269,8 @@ impl World {
             cname: "publisher".to_owned(),
             paused: false,
             encoding: 2,
+            red_payload_type: None,
+            playout_delay: Some((0, 10)),
         }));
     }
 
@@ -283,9 +286,9 @@ impl Default for World {
 }
 
 #[derive(Default)]
-struct Sink {
+pub(crate) struct Sink {
     reserved: Option<(Path, Vec<u8>)>,
-    sent: Vec<(Path, Vec<u8>)>,
+    pub(crate) sent: Vec<(Path, Vec<u8>)>,
 }
 
 impl DatagramSink for Sink {
@@ -301,13 +304,13 @@ impl DatagramSink for Sink {
     }
 }
 
-fn start() -> Instant {
+pub(crate) fn start() -> Instant {
     static START: OnceLock<Instant> = OnceLock::new();
     *START.get_or_init(Instant::now)
 }
 
 /// One for all worlds: making it costs more than most inputs.
-fn certificate() -> Arc<Certificate> {
+pub(crate) fn certificate() -> Arc<Certificate> {
     static CERTIFICATE: OnceLock<Arc<Certificate>> = OnceLock::new();
     Arc::clone(CERTIFICATE.get_or_init(|| Arc::new(Certificate::generate().expect("OpenSSL makes certificates"))))
 }
@@ -321,11 +324,11 @@ fn client_address(at: u8) -> SocketAddr {
 }
 
 fn client_path(at: u8) -> Path {
-    Path { local: client_address(at), remote: server_address() }
+    Path::udp(client_address(at), server_address())
 }
 
 fn server_path(at: u8) -> Path {
-    Path { local: server_address(), remote: client_address(at) }
+    Path::udp(server_address(), client_address(at))
 }
 
 fn ufrag(at: usize) -> String {

@@ -1,16 +1,81 @@
-//! CPU time of this process from the kernel's scheduler accounting (nanosecond resolution, user + system, all threads).
+//! CPU time from the kernel's scheduler accounting (nanosecond resolution, user + system, all threads), and what a core did.
 
+use std::fmt::Display;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-/// Time this process has run on a CPU. Source: `/proc/self/task/*/schedstat`, first field (nanoseconds).
+/// Time this process has run on a CPU.
 pub(crate) fn consumed() -> Duration {
-    let nanos = fs::read_dir("/proc/self/task")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
-        .filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok())
-        .sum();
-    Duration::from_nanos(nanos)
+    consumed_by("self").unwrap_or_default()
+}
+
+/// Time a process has run on a CPU; `None` when it is gone. Source: `/proc/PID/task/*/schedstat`, first field (nanoseconds).
+pub(crate) fn consumed_by(process: impl Display) -> Option<Duration> {
+    let time =
+        fs::read_dir(format!("/proc/{process}/task")).ok()?.flatten().filter_map(|task| on_cpu(&task.path())).sum();
+    Some(time)
+}
+
+/// Time the first thread of a process has run on a CPU.
+pub(crate) fn consumed_by_main_thread(process: u32) -> Option<Duration> {
+    on_cpu(Path::new(&format!("/proc/{process}/task/{process}")))
+}
+
+fn on_cpu(task: &Path) -> Option<Duration> {
+    let line = fs::read_to_string(task.join("schedstat")).ok()?;
+    line.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// What one core has done since the start of the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Core {
+    /// Whoever it worked for, interrupts included.
+    pub(crate) busy: Duration,
+    /// Taken away by the hypervisor.
+    pub(crate) steal: Duration,
+}
+
+impl Core {
+    /// Reads `/proc/stat`, which counts in hundredths of a second.
+    pub(crate) fn read(number: usize) -> Option<Self> {
+        Self::parse(&fs::read_to_string("/proc/stat").ok()?, number)
+    }
+
+    fn parse(stat: &str, number: usize) -> Option<Self> {
+        let name = format!("cpu{number}");
+        let fields = stat.lines().find_map(|line| line.strip_prefix(&name)?.strip_prefix(' '))?;
+        let ticks: Vec<u64> = fields.split_whitespace().map_while(|field| field.parse().ok()).collect();
+        let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = ticks[..] else { return None };
+        let time = |ticks| TICK * u32::try_from(ticks).unwrap_or(u32::MAX);
+        Some(Self { busy: time(user + nice + system + irq + softirq), steal: time(steal) })
+    }
+}
+
+/// `USER_HZ` is 100 on every architecture that we build for.
+const TICK: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cores_line_is_found_by_its_whole_number() {
+        let stat = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu1 1 2 3 100 50 4 5 6 0 0\ncpu10 7 7 7 7 7 7 7 7 0 0\nintr 1\n";
+        let core = Core { busy: TICK * 15, steal: TICK * 6 };
+        assert_eq!(Core::parse(stat, 1), Some(core));
+        assert_eq!(Core::parse(stat, 2), None);
+    }
+
+    #[test]
+    fn a_process_that_is_gone_has_no_time() {
+        assert_eq!(consumed_by(u32::MAX), None);
+        assert_eq!(consumed_by_main_thread(u32::MAX), None);
+    }
+
+    #[test]
+    fn all_threads_have_run_at_least_as_long_as_the_first() {
+        let first = consumed_by_main_thread(std::process::id()).expect("this process");
+        assert!(consumed_by("self").is_some_and(|all| all >= first && !all.is_zero()));
+    }
 }

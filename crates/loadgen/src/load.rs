@@ -80,7 +80,7 @@ impl Load {
             let mut socket = UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
             socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
             poll.registry().register(&mut socket, Token(index), Interest::READABLE)?;
-            let path = Path { local: socket.local_addr()?, remote };
+            let path = Path::udp(socket.local_addr()?, remote);
             let config = ClientConfig {
                 certificate: ClientCertificate::Ecdsa,
                 data: false,
@@ -213,7 +213,7 @@ impl Client {
                 [128..=191, second, ..] if !(192..=223).contains(second) => packets += 1,
                 [128..=191, ..] => {} // RTCP
                 _ => {
-                    let path = Path { local: self.transport.path().local, remote: from };
+                    let path = Path::udp(self.transport.path().local, from);
                     self.transport.handle_datagram(now, path, datagram);
                     self.flush(now);
                 }

@@ -1,9 +1,12 @@
-//! Client side of the bench. Speaks JSON lines on stdin and stdout; `loadgen floor` measures the floor instead.
+//! Client side of the bench. Speaks JSON lines on stdin and stdout: `loadgen` for calls, `loadgen turn` for TURN; `loadgen floor`
+//! and `loadgen relay` are the floors that the engine is measured against.
 
 mod cpu;
 mod floor;
 mod load;
 mod media;
+mod relay;
+mod turn;
 
 use std::io::{self, BufRead, Write};
 
@@ -11,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::floor::FloorRequest;
 use crate::load::{Credentials, Load, RunRequest};
+use crate::turn::Step;
 
 /// Why the load generator gives up; ends up in the `error` of a reply.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,45 @@ pub(crate) enum Failure {
     /// `connect` and `run` need `prepare` first.
     #[error("no client is prepared")]
     NotPrepared,
+    /// A TURN server said no.
+    #[error("the server refused {request}: {code} {reason}")]
+    Refused {
+        /// To what.
+        request: Step,
+        /// ERROR-CODE.
+        code: u16,
+        /// Its phrase.
+        reason: String,
+    },
+    /// A TURN server said nothing.
+    #[error("the server did not answer {request}")]
+    Silent {
+        /// To what.
+        request: Step,
+    },
+    /// An allocation without a relayed address is none.
+    #[error("the server's answer to Allocate has no relayed address")]
+    NoRelayed,
+    /// TLS failed.
+    #[error("TLS handshake: {reason}")]
+    Handshake {
+        /// OpenSSL's words.
+        reason: String,
+    },
+    /// The process to measure has ended.
+    #[error("there is no process {pid}")]
+    ServerGone {
+        /// What was asked for.
+        pid: u32,
+    },
+    /// A run that makes no sense.
+    #[error(
+        "a run needs a direction whose far end is ours, trains of one packet or more, and payloads of 20 to 1400 bytes"
+    )]
+    NoSuchRun,
+    /// Wrong arguments.
+    #[error("usage: loadgen relay HOST plain|joined [COALESCE_US]")]
+    NoSuchRelay,
 }
 
 #[derive(Deserialize)]
@@ -49,8 +92,11 @@ enum Request {
 }
 
 fn main() {
-    let result = match std::env::args().nth(1).as_deref() {
+    let mut arguments = std::env::args().skip(1);
+    let result = match arguments.next().as_deref() {
         Some("floor") => run_floor(),
+        Some("relay") => relay::run(arguments),
+        Some("turn") => turn::serve(),
         _ => serve(),
     };
     if let Err(failure) = result {
@@ -90,7 +136,8 @@ fn serve() -> Result<(), Failure> {
     Ok(())
 }
 
-fn reply(value: &impl Serialize) {
+/// One line on stdout.
+pub(crate) fn reply(value: &impl Serialize) {
     let line = serde_json::to_string(value).unwrap_or_default();
     let mut out = io::stdout().lock();
     // The parent is gone when this fails, and stdin ends next.

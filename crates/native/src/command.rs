@@ -29,11 +29,12 @@ pub(crate) fn read(object: &Bound<'_, PyAny>) -> PyResult<Command> {
         "CloseTransport" => Command::CloseTransport(read!(object as CloseTransport { transport })),
         "AddProducer" => Command::AddProducer(read!(object as AddProducer {
             producer, transport, kind, mid, mime_type, clock_rate, payload_type, rtx_payload_type, encodings, nack,
-            transport_cc, remb,
+            transport_cc, remb, red_payload_type,
         })),
         "RemoveProducer" => Command::RemoveProducer(read!(object as RemoveProducer { producer })),
         "AddConsumer" => Command::AddConsumer(read!(object as AddConsumer {
             consumer, producer, transport, mid, ssrc, rtx_ssrc, payload_type, rtx_payload_type, cname, paused, encoding,
+            red_payload_type, playout_delay,
         })),
         "ConfigureConsumer" => {
             Command::ConfigureConsumer(read!(object as ConfigureConsumer { consumer, paused, encoding }))
@@ -73,7 +74,7 @@ macro_rules! plain_fields {
         }
     })* };
 }
-plain_fields!(bool, u8, u16, u32, String);
+plain_fields!(bool, u8, u16, u32, String, (u16, u16));
 
 macro_rules! id_fields {
     ($($type:ident),*) => { $(impl Field for $type {

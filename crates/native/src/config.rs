@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 struct Fields {
     shards: usize,
     udp_port: u16,
+    tcp_port: Option<u16>,
     bind: Vec<String>,
     seed: u64,
     srtp_profiles: Vec<String>,
@@ -23,7 +24,8 @@ pub(crate) fn read(config: &Bound<'_, PyAny>) -> PyResult<EngineConfig> {
         fields.bind.iter().map(|host| host.parse().map_err(|_| bad_host(host))).collect::<PyResult<Vec<IpAddr>>>()?;
     let srtp_profiles =
         fields.srtp_profiles.iter().map(|name| name.parse().map_err(|_| bad_profile(name))).collect::<PyResult<_>>()?;
-    Ok(EngineConfig { shards: fields.shards, udp_port: fields.udp_port, bind, seed: fields.seed, srtp_profiles })
+    let Fields { shards, udp_port, tcp_port, seed, .. } = fields;
+    Ok(EngineConfig { shards, udp_port, tcp_port, bind, seed, srtp_profiles })
 }
 
 pub(crate) fn start_error(error: StartError) -> PyErr {

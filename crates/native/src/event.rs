@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use forward::Event;
+use forward::{Event, TransportReport};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
@@ -18,6 +18,8 @@ pub(crate) struct Classes {
     encoding_lost: Py<PyAny>,
     consumer_layer_changed: Py<PyAny>,
     audio_levels: Py<PyAny>,
+    transport_report: Py<PyAny>,
+    transport_reports: Py<PyAny>,
     data_channel_opened: Py<PyAny>,
     data_received: Py<PyAny>,
     data_overflow: Py<PyAny>,
@@ -41,6 +43,8 @@ impl Classes {
             encoding_lost: class("EncodingLost")?,
             consumer_layer_changed: class("ConsumerLayerChanged")?,
             audio_levels: class("AudioLevels")?,
+            transport_report: class("TransportReport")?,
+            transport_reports: class("TransportReports")?,
             data_channel_opened: class("DataChannelOpened")?,
             data_received: class("DataReceived")?,
             data_overflow: class("DataOverflow")?,
@@ -56,12 +60,13 @@ impl Classes {
 
     pub(crate) fn event<'py>(&self, py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAny>> {
         match event {
-            Event::TransportConnected { transport, remote, srtp_profile } => {
-                self.transport_connected.bind(py).call1((transport.0, remote.to_string(), srtp_profile))
-            }
+            Event::TransportConnected { transport, remote, srtp_profile, protocol } => self
+                .transport_connected
+                .bind(py)
+                .call1((transport.0, remote.to_string(), srtp_profile, protocol.as_str())),
             Event::TransportClosed { transport, reason } => self.transport_closed.bind(py).call1((transport.0, reason)),
-            Event::PathChanged { transport, remote } => {
-                self.path_changed.bind(py).call1((transport.0, remote.to_string()))
+            Event::PathChanged { transport, remote, protocol } => {
+                self.path_changed.bind(py).call1((transport.0, remote.to_string(), protocol.as_str()))
             }
             Event::EncodingSeen { producer, encoding, ssrc } => {
                 self.encoding_seen.bind(py).call1((producer.0, encoding, ssrc))
@@ -74,6 +79,11 @@ impl Classes {
                 let levels = PyTuple::new(py, levels.into_iter().map(|(producer, level)| (producer.0, level)))?;
                 self.audio_levels.bind(py).call1((levels,))
             }
+            Event::TransportReports { reports } => {
+                let reports = reports.into_iter().map(|report| self.transport_report(py, report));
+                let reports = PyTuple::new(py, reports.collect::<PyResult<Vec<_>>>()?)?;
+                self.transport_reports.bind(py).call1((reports,))
+            }
             Event::DataChannelOpened { transport, label } => {
                 self.data_channel_opened.bind(py).call1((transport.0, label))
             }
@@ -85,5 +95,16 @@ impl Classes {
             Event::Refused { command, id, reason } => self.refused.bind(py).call1((command, id, reason)),
             Event::ShardFailed { shard, reason } => self.shard_failed.bind(py).call1((shard, reason)),
         }
+    }
+
+    fn transport_report<'py>(&self, py: Python<'py>, report: TransportReport) -> PyResult<Bound<'py, PyAny>> {
+        self.transport_report.bind(py).call1((
+            report.transport.0,
+            report.rtt_ms,
+            report.inbound_expected,
+            report.inbound_lost,
+            report.outbound_expected,
+            report.outbound_lost,
+        ))
     }
 }

@@ -42,6 +42,7 @@ pub struct Link {
     rng: Rng,
     in_flight: BinaryHeap<Reverse<Flight>>,
     sent: u64,
+    lost: usize,
     /// When the bottleneck has sent what waits.
     busy_until: Option<Instant>,
     /// The last in-order arrival: jitter does not overtake.
@@ -65,6 +66,7 @@ impl Link {
             rng: Rng::new(seed),
             in_flight: BinaryHeap::new(),
             sent: 0,
+            lost: 0,
             busy_until: None,
             last_arrival: None,
         }
@@ -79,6 +81,7 @@ impl Link {
     /// Puts a datagram on the link.
     pub fn send(&mut self, now: Instant, datagram: &[u8]) {
         if self.loss.loses(&mut self.rng) {
+            self.lost += 1;
             return;
         }
         let Some(departure) = self.depart(now, datagram.len()) else { return };
@@ -102,6 +105,11 @@ impl Link {
             return None;
         }
         self.in_flight.pop().map(|Reverse(flight)| flight.datagram)
+    }
+
+    /// How many the loss model took; not those that found no room in the queue.
+    pub fn lost(&self) -> usize {
+        self.lost
     }
 
     /// When the next datagram arrives.

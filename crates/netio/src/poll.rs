@@ -57,6 +57,11 @@ impl Poller {
         self.control(libc::EPOLL_CTL_MOD, source, token, interest)
     }
 
+    /// Waits for `source` no longer. Closing it does the same.
+    pub fn remove(&self, source: &impl AsFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, source, 0, Interest::Read)
+    }
+
     /// Blocks until something is ready or the time is up. A signal ends the wait early, with nothing ready.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<impl Iterator<Item = Ready> + use<'_>> {
         let count = match self.wait_raw(timeout) {

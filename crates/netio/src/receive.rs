@@ -36,6 +36,7 @@ pub struct Receiver {
     datagrams: Vec<Segment>,
     received_at: Instant,
     truncated: u64,
+    full: bool,
 }
 
 struct Message {
@@ -73,6 +74,7 @@ impl Receiver {
             datagrams: Vec::with_capacity(BATCH * SEGMENTS_PER_MESSAGE),
             received_at: Instant::now(),
             truncated: 0,
+            full: false,
         }
     }
 
@@ -85,6 +87,7 @@ impl Receiver {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
             Err(error) => return Err(error),
         };
+        self.full = count == BATCH;
         let clock = Clock::read();
         self.received_at = clock.instant;
         for index in 0..count {
@@ -108,6 +111,11 @@ impl Receiver {
     /// When the last batch was fetched: not before any of its datagrams was received.
     pub fn received_at(&self) -> Instant {
         self.received_at
+    }
+
+    /// Whether the last batch was as large as can be: more may wait.
+    pub fn is_full(&self) -> bool {
+        self.full
     }
 
     /// Messages that were dropped because they did not fit or had no address.

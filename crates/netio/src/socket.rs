@@ -43,6 +43,14 @@ impl UdpSocket {
         self.local
     }
 
+    /// What it sends is never cut in pieces on the way: datagrams above the route's MTU are refused.
+    pub fn set_dont_fragment(&self) -> io::Result<()> {
+        match self.local {
+            SocketAddr::V4(_) => set(&self.fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO),
+            SocketAddr::V6(_) => set(&self.fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO),
+        }
+    }
+
     /// Whether a datagram may leave from `local` by this socket.
     pub fn serves(&self, local: &SocketAddr) -> bool {
         self.local.port() == local.port()
@@ -71,6 +79,12 @@ impl UdpSocket {
     /// Bytes of the receive buffer that the kernel granted (it doubles what is asked, up to `net.core.rmem_max`).
     pub fn receive_buffer_bytes(&self) -> u64 {
         get(&self.fd, libc::SOL_SOCKET, libc::SO_RCVBUF).map_or(0, |bytes| bytes as u64)
+    }
+
+    /// Whether what the kernel joined (GRO) is received as it is; on from the start. Off, every datagram comes alone, as most
+    /// programs receive, and on one machine the sender pays for the splitting.
+    pub fn set_gro(&self, on: bool) -> io::Result<()> {
+        set(&self.fd, libc::SOL_UDP, libc::UDP_GRO, libc::c_int::from(on))
     }
 
     pub(crate) fn is_wildcard(&self) -> bool {
@@ -114,9 +128,19 @@ impl AsFd for UdpSocket {
 /// The unspecified IPv6 host is left out on a machine without IPv6, unless it is the only one. The error names the
 /// address that could not be bound.
 pub fn bind_all(hosts: &[IpAddr], port: u16) -> Result<Vec<UdpSocket>, (SocketAddr, io::Error)> {
+    bind_each(hosts, port, UdpSocket::bind, |socket| socket.local_address().port())
+}
+
+/// Binds one socket of any kind per host by `bind`; `port_of` tells where it ended up.
+pub(crate) fn bind_each<S>(
+    hosts: &[IpAddr],
+    port: u16,
+    bind: impl Fn(SocketAddr) -> io::Result<S>,
+    port_of: impl Fn(&S) -> u16,
+) -> Result<Vec<S>, (SocketAddr, io::Error)> {
     let mut attempts = 0;
     loop {
-        match bind_same_port(hosts, port) {
+        match bind_same_port(hosts, port, &bind, &port_of) {
             // The port that the kernel chose for the first host is taken on another.
             Err((_, error)) if port == 0 && error.kind() == io::ErrorKind::AddrInUse && attempts < BIND_ATTEMPTS => {
                 attempts += 1;
@@ -126,13 +150,18 @@ pub fn bind_all(hosts: &[IpAddr], port: u16) -> Result<Vec<UdpSocket>, (SocketAd
     }
 }
 
-fn bind_same_port(hosts: &[IpAddr], mut port: u16) -> Result<Vec<UdpSocket>, (SocketAddr, io::Error)> {
-    let mut sockets: Vec<UdpSocket> = Vec::with_capacity(hosts.len());
+fn bind_same_port<S>(
+    hosts: &[IpAddr],
+    mut port: u16,
+    bind: impl Fn(SocketAddr) -> io::Result<S>,
+    port_of: impl Fn(&S) -> u16,
+) -> Result<Vec<S>, (SocketAddr, io::Error)> {
+    let mut sockets = Vec::with_capacity(hosts.len());
     for host in hosts {
         let address = SocketAddr::new(*host, port);
-        match UdpSocket::bind(address) {
+        match bind(address) {
             Ok(socket) => {
-                port = socket.local_address().port();
+                port = port_of(&socket);
                 sockets.push(socket);
             }
             Err(error) if hosts.len() > 1 && is_missing_family(&address, &error) => {}
@@ -162,7 +191,7 @@ fn grow(fd: &OwnedFd, force: libc::c_int, polite: libc::c_int) -> io::Result<()>
     set(fd, libc::SOL_SOCKET, force, BUFFER_BYTES).or_else(|_| set(fd, libc::SOL_SOCKET, polite, BUFFER_BYTES))
 }
 
-fn set(fd: &OwnedFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+pub(crate) fn set(fd: &impl AsRawFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: `value` is an int of `len` bytes.
     let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), len) };

@@ -218,3 +218,16 @@ fn the_poller_wakes_for_sockets_and_signals_and_in_time() {
     let ready: Vec<_> = poller.wait(None).expect("waited").collect();
     assert!(ready.iter().any(|ready| ready.token == 1 && ready.writable));
 }
+
+#[test]
+fn what_the_kernel_joined_comes_in_one_message_or_one_by_one_as_asked() {
+    for (gro, in_the_first_batch) in [(true, 40), (false, 32)] {
+        let (sockets, senders) = (shared(&[V4]), shared(&[V4]));
+        sockets[0].set_gro(gro).expect("an option of every kernel");
+        let mut queue = SendQueue::new(Arc::clone(&senders));
+        queue_all(&mut queue, senders[0].local_address(), sockets[0].local_address(), &numbered(&[100; 40]));
+        assert!(queue.flush());
+        assert_eq!(queue.counters().messages, 1);
+        assert_eq!(Receiver::new().receive(&sockets[0]).expect("a socket that works"), in_the_first_batch);
+    }
+}

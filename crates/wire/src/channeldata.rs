@@ -32,5 +32,5 @@ pub fn write(buf: &mut [u8], channel: u16, data: &[u8]) -> Option<usize> {
     Some(message.len())
 }
 
-/// RFC 8656 §12 narrows the numbers that a client may bind to these.
-const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x4fff;
+/// RFC 5766 §11: older clients bind numbers beyond 0x4fff, where RFC 8656 §12 ends. 0x7fff is reserved in both.
+pub const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7ffe;

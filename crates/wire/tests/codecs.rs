@@ -3,9 +3,10 @@
 mod common;
 
 use common::hex;
-use wire::ParseError;
+use wire::codec::red::{self, Block};
 use wire::codec::vp8::PictureId;
 use wire::codec::{av1, dependency_descriptor, h264, vp8, vp9};
+use wire::{ParseError, PayloadType};
 
 #[test]
 fn vp8_minimal_descriptor() {
@@ -138,4 +139,47 @@ fn dependency_descriptor_with_a_structure_is_a_keyframe() {
     assert!(!dependency_descriptor::parse(&hex("40 0001 80 00")).unwrap().is_keyframe());
     assert!(dependency_descriptor::parse(&hex("80 0001 40")).unwrap().has_active_decode_targets);
     assert_eq!(dependency_descriptor::parse(&hex("80 00")).unwrap_err(), ParseError::Truncated);
+}
+
+const OPUS: PayloadType = PayloadType(111);
+
+#[test]
+fn red_tells_the_newest_block_from_the_earlier_ones() {
+    // 960 ticks ago three bytes, 480 ticks ago none, and the newest.
+    let payload = hex("ef 0f00 03 ef 0780 00 6f aabbcc 0102");
+    let read = red::parse(&payload, OPUS).unwrap();
+    assert_eq!((read.primary(), read.primary_at()), (&[1, 2][..], 12));
+    let blocks: Vec<Block<'_>> = read.redundant().collect();
+    let [first, second] = blocks[..] else { panic!("{blocks:?}") };
+    assert_eq!((first.timestamp_offset, first.payload), (960, &[0xaa, 0xbb, 0xcc][..]));
+    assert_eq!((second.timestamp_offset, second.payload), (480, &[][..]));
+    let payload = hex("6f 77");
+    let alone = red::parse(&payload, OPUS).unwrap();
+    assert_eq!((alone.primary(), alone.primary_at(), alone.redundant().len()), (&[0x77][..], 1, 0));
+}
+
+#[test]
+fn red_that_contradicts_itself_or_carries_something_else_is_refused() {
+    let refused = |text: &str| red::parse(&hex(text), OPUS).unwrap_err();
+    for text in ["", "ef", "ef 0f00", "ef 0f00 00"] {
+        assert_eq!(refused(text), ParseError::Truncated, "{text}");
+    }
+    for text in ["6f", "ef 0f00 03 6f aabbcc", "ef 0fff ff 6f aabbcc"] {
+        assert_eq!(refused(text), ParseError::Length, "{text}");
+    }
+    for text in ["60 01", "e0 0f00 01 6f aa 01", "ef 0f00 01 60 aa 01"] {
+        assert_eq!(refused(text), ParseError::Value, "{text}");
+    }
+    let endless = [[0xef, 0, 0, 0].repeat(17), vec![0x6f, 1]].concat();
+    assert_eq!(red::parse(&endless, OPUS).unwrap_err(), ParseError::Length);
+}
+
+#[test]
+fn red_is_rewritten_to_the_receivers_payload_type() {
+    let mut payload = hex("ef 0f00 03 6f ef6fef 6f");
+    red::rewrite(&mut payload, PayloadType(96));
+    assert_eq!(payload, hex("e0 0f00 03 60 ef6fef 6f"));
+    for text in ["", "ef", "ef 0f"] {
+        red::rewrite(&mut hex(text), PayloadType(96));
+    }
 }

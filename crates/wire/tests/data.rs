@@ -61,13 +61,16 @@ fn channel_data_reads_back_and_ignores_padding() {
     assert_eq!(channeldata::parse(&buf[..len]), Ok((0x4fff, &b"abc"[..])));
     assert_eq!(channeldata::parse(&buf[..8]), Ok((0x4fff, &b"abc"[..])));
     assert_eq!(channeldata::parse(&hex("4000 0000")), Ok((0x4000, &[][..])));
+    assert_eq!(channeldata::parse(&hex("7ffe 0001 61")), Ok((0x7ffe, &b"a"[..])));
 }
 
 #[test]
 fn malformed_channel_data_is_refused() {
     assert_eq!(channeldata::parse(&hex("4000 0001")), Err(ParseError::Truncated));
     assert_eq!(channeldata::parse(&hex("4000 00")), Err(ParseError::Truncated));
-    assert_eq!(channeldata::parse(&hex("5000 0000")), Err(ParseError::Protocol));
+    assert_eq!(channeldata::parse(&hex("3fff 0000")), Err(ParseError::Protocol));
+    assert_eq!(channeldata::parse(&hex("7fff 0000")), Err(ParseError::Protocol));
+    assert_eq!(channeldata::write(&mut [0; 16], 0x7fff, b""), None);
     assert_eq!(channeldata::write(&mut [0; 16], 0x3fff, b""), None);
     assert_eq!(channeldata::write(&mut [0; 6], 0x4000, b"abc"), None);
 }

@@ -43,6 +43,13 @@ const LONG_TERM: &str = "
     0015001c 662f2f3439396b39353464364f4c33346f4c39465354767936347341
     0014000b 6578616d706c652e6f7267 00
     00080014 f67024656dd64a3e02b8e0712e85c9a28ca89666";
+/// RFC 8489 appendix B.1. Its length field counts the header, too, and so does its MAC.
+const USERHASH_SHA256: &str = "
+    0001009c 2112a442 78ad3433c6ad72c029da412e
+    001e0020 4a3cf38fef6992bda952c6780417da0f24819415569e60b205c46e41407f1704
+    00150029 6f624d61744a6f733241414143662f2f3439396b39353464364f4c33346f4c39465354767936347341 000000
+    0014000b 6578616d706c652e6f7267 00
+    001c0020 e4686c8f0edeb59013e07090010a93efccbccc544c0a45d9f830aa6d6f735a01";
 
 fn hmac_sha1(key: &[u8], parts: &[&[u8]]) -> [u8; 20] {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key));
@@ -99,6 +106,25 @@ fn long_term_request_verifies_with_the_hashed_key() {
     // MD5("マトリックス:example.org:TheMatrIX")
     let key = hex("e8ca7ad59d5eb0518e312911d2dab2a9");
     assert!(verifies(&message.integrity_input().unwrap(), &key));
+}
+
+#[test]
+fn long_term_request_with_a_userhash_verifies_by_sha256() {
+    let published = hex(USERHASH_SHA256);
+    assert_eq!(Message::parse(&published).unwrap_err(), ParseError::Length);
+    let mut bytes = published.clone();
+    bytes[2..4].copy_from_slice(&(published.len() as u16 - 20).to_be_bytes());
+    let message = Message::parse(&bytes).unwrap();
+    let username_and_realm =
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, "マトリックス:example.org".as_bytes());
+    assert_eq!(message.find(attribute::USERHASH), Some(username_and_realm.as_ref()));
+    assert_eq!(message.realm(), Some("example.org"));
+    assert_eq!(message.nonce(), Some(&b"obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA"[..]));
+    let input = message.integrity_sha256_input().unwrap();
+    let secret = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, "マトリックス:example.org:TheMatrIX".as_bytes());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref());
+    let covered = [&published[..20], input.attributes].concat();
+    assert_eq!(hmac::sign(&key, &covered).as_ref(), input.mac);
 }
 
 #[test]
@@ -173,6 +199,21 @@ fn error_and_unknown_attributes_read_back() {
     let message = Message::parse(&buf[..len]).unwrap();
     assert_eq!(message.error_code(), Some((487, "Role Conflict")));
     assert_eq!(message.find(attribute::UNKNOWN_ATTRIBUTES), Some(&[0x70, 1, 0x70, 2, 0x70, 3][..]));
+}
+
+#[test]
+fn several_addresses_of_a_kind_read_back_in_order_with_the_bad_one_among_them() {
+    let peers: [SocketAddr; 2] = ["198.51.100.1:1".parse().unwrap(), "[2001:db8::2]:2".parse().unwrap()];
+    let mut buf = [0; 100];
+    let len = Writer::new(&mut buf, Class::Request, Method::CREATE_PERMISSION, TRANSACTION)
+        .xor_address(attribute::XOR_PEER_ADDRESS, peers[0])
+        .attribute(attribute::XOR_PEER_ADDRESS, &[0, 3, 0, 0])
+        .xor_address(attribute::XOR_PEER_ADDRESS, peers[1])
+        .finish()
+        .unwrap();
+    let message = Message::parse(&buf[..len]).unwrap();
+    let read: Vec<_> = message.xor_addresses(attribute::XOR_PEER_ADDRESS).collect();
+    assert_eq!(read, [Ok(peers[0]), Err(ParseError::Value), Ok(peers[1])]);
 }
 
 #[test]

@@ -158,23 +158,35 @@ def test_mids_are_stable_while_tracks_come_and_go() -> None:
     assert mids(second) == {"TR_a1": "1", "TR_v1": "2", "TR_v2": "3", "TR_a2": "4"}
 
 
-def test_a_freed_section_is_rejected_once_and_then_recycled_under_a_new_mid() -> None:
+def test_a_freed_section_is_inactive_then_rejected_then_recycled_under_a_new_mid() -> None:
     offerer = Offerer(LOCAL)
     exchange(offerer, audio(1), video(1))
     offer, result = exchange(offerer, audio(1), video(2))
-    assert sections(offer.sdp)["2"].rejected
+    assert (sections(offer.sdp)["2"].direction, sections(offer.sdp)["2"].rejected) == ("inactive", False)
     assert mids(result) == {"TR_a1": "1", "TR_v2": "3"}
+    offer, _ = exchange(offerer, audio(1), video(2))
+    assert sections(offer.sdp)["2"].rejected
     offer, result = exchange(offerer, audio(1), video(2), video(3, "video/VP9"))
     assert mids(result) == {"TR_a1": "1", "TR_v3": "4", "TR_v2": "3"}
     assert [section.mid for section in SessionDescription.parse(offer.sdp).sections] == ["0", "1", "4", "3"]
     assert "VP9" in sections(offer.sdp)["4"].attributes["rtpmap"][0]
 
 
+def test_an_inactive_section_whose_offer_is_lost_is_offered_inactive_again() -> None:
+    offerer = Offerer(LOCAL)
+    exchange(offerer, audio(1), video(1))
+    offerer.offer([audio(1)])
+    offerer.abandon()
+    offer, _ = exchange(offerer, audio(1))
+    assert (sections(offer.sdp)["2"].direction, sections(offer.sdp)["2"].rejected) == ("inactive", False)
+
+
 def test_coming_and_going_does_not_grow_the_offer() -> None:
     offerer = Offerer(LOCAL)
     for number in range(40):
         exchange(offerer, *(() if number % 2 else (audio(number), video(number))))
-    assert len(SessionDescription.parse(offerer.offer(()).sdp).sections) == 3
+    # Two of each kind: one carries or falls silent while the other is on its way to be recycled.
+    assert len(SessionDescription.parse(offerer.offer(()).sdp).sections) == 5
 
 
 def test_a_section_that_the_client_rejects_is_reported_and_recycled() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import ipaddress
 import logging
 import re
 import time
@@ -15,20 +16,25 @@ import aiohttp
 from aiohttp import web
 from livekit.protocol import models, rtc
 
+from control.addresses import Advertised
 from control.app import public_app
 from control.http import Runner
 from control.logs import JsonFormatter
 from control.metrics import Inventory, Metrics
-from control.serve import SignalParts
+from control.node import SignalParts
 from control.signal.server import SignalServer
 from control.tokens import Grants, mint
+from control.turn.config import TurnConfig
+from control.turn.node import TurnNode
+from control.turn.settings import Surroundings
 from sfu import seam
 from sfu.engine import EngineFacade
 from sfu.policy.patience import TICK_S
 from sfu.room import Room
-from sfu.testing import FakeEngine
+from tests.support.fake_engine import FakeNodeEngine
 from tests.unit.signal import sdp
 from tests.unit.signal.sdp import Sdp, Section
+from turn.server import TurnInventory
 
 KEY, SECRET = "devkey", "secretsecretsecretsecretsecretsecret"
 Message = rtc.SignalResponse
@@ -58,8 +64,18 @@ class Log(logging.Handler):
 class Call:
     """The server, its engine and every client; `close` ends them and checks that nothing is left in the engine."""
 
-    def __init__(self, shards: int = 1) -> None:
-        self.engine = FakeEngine(shards)
+    def __init__(
+        self,
+        shards: int = 1,
+        advertise: Iterable[str] = ("127.0.0.1",),
+        room_spread: int = 50,
+        turn: TurnConfig | None = None,
+    ) -> None:
+        self._advertise = [Advertised.parse(text) for text in advertise]
+        self.engine = FakeNodeEngine(shards)
+        self._turn_config = turn
+        self.turn: TurnNode | None = None
+        self._room_spread = room_spread
         self.clients: list[Client] = []
         self.http: aiohttp.ClientSession
         self.url = ""
@@ -76,7 +92,11 @@ class Call:
         logging.getLogger().setLevel(logging.INFO)
         self.facade = EngineFacade(self.engine, asyncio.get_running_loop(), self.engine.shards)
         self.metrics = Metrics("1")
-        parts = SignalParts(self.facade, {KEY: SECRET}, ["127.0.0.1"], self.metrics)
+        if self._turn_config is not None:
+            around = Surroundings([ipaddress.ip_address("127.0.0.1")])
+            self.turn = TurnNode(self.engine, self.facade, asyncio.get_running_loop(), around)
+            await self.turn.start(self._turn_config)
+        parts = SignalParts(self.facade, {KEY: SECRET}, self._advertise, self.metrics, self._room_spread, self.turn)
         self.server = SignalServer(parts)
         self.metrics.watch(self)
         # Time passes in these tests only when `tick` says so.
@@ -96,6 +116,9 @@ class Call:
         await self.http.close()
         await self._runner.cleanup()
         self.facade.flush()
+        if self.turn is not None:
+            self.turn.server.close()
+            assert self.turn.server.inventory().minted == 0 and self.turn.server.allocations() == []
         left = (self.engine.open_ids(), self.facade.counts())
         self.facade.close(0)
         logging.getLogger().removeHandler(self.log)
@@ -112,6 +135,9 @@ class Call:
 
     def inventory(self) -> Inventory:
         return self.server.inventory()
+
+    def turn_inventory(self) -> TurnInventory:
+        return TurnInventory() if self.turn is None else self.turn.server.inventory()
 
     def scrape(self) -> dict[str, float]:
         """Series, as `/metrics` writes them, -> value."""
@@ -150,6 +176,12 @@ class Call:
 
     def consumers_of(self, client: Client) -> list[seam.AddConsumer]:
         return self.engine.consumers_on(self.transport_of(client))
+
+    async def settled(self) -> None:
+        """Until the engine's events so far were handled, and what came of them was submitted."""
+        self.facade.handle_events()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     def tick(self, seconds: float) -> None:
         """Runs the rooms' timers as if so much time had passed, in steps of the real tick."""

@@ -32,6 +32,37 @@ async def test_join_is_the_first_message_and_the_offer_of_the_request_is_answere
     assert "a=ice-lite" in answer.sdp
 
 
+async def test_candidates_have_the_advertised_port_plus_the_shard_or_the_sockets_own() -> None:
+    call = Call(shards=2, advertise=["203.0.113.7:40000", "203.0.113.8", "2001:db8::7"])
+    await call.start()
+    try:
+        told = set()
+        for room in ("first", "second"):
+            sdp = (await (await call.join("alice", room=room)).expect("answer")).answer.sdp
+            lines = [line.split() for line in sdp.splitlines() if line.startswith("a=candidate")]
+            told.add(tuple(":".join(line[4:6]) for line in lines if line[2] == "udp"))
+    finally:
+        await call.close()
+    # The sockets of this engine are IPv4 only, at 7882 plus the shard.
+    assert told == {("203.0.113.7:40000", "203.0.113.8:7882"), ("203.0.113.7:40001", "203.0.113.8:7883")}
+
+
+async def test_addresses_without_a_port_are_offered_over_tcp_too_after_all_of_udp() -> None:
+    call = Call(shards=2, advertise=["203.0.113.7:40000", "203.0.113.8", "2001:db8::7"])
+    call.engine.tcp += [seam.Address("0.0.0.0", 7881), seam.Address("::", 7881)]
+    await call.start()
+    try:
+        sdp = (await (await call.join("alice")).expect("answer")).answer.sdp
+    finally:
+        await call.close()
+    lines = [line.split() for line in sdp.splitlines() if line.startswith("a=candidate")]
+    assert [line[2] for line in lines] == ["udp", "udp", "tcp", "tcp"]
+    assert [line[4:] for line in lines[2:]] == [
+        [host, "7881", "typ", "host", "tcptype", "passive"] for host in ("203.0.113.8", "2001:db8::7")
+    ]
+    assert min(int(line[3]) for line in lines[:2]) > max(int(line[3]) for line in lines[2:])
+
+
 async def test_a_client_of_protocol_18_gets_negotiated_channels(call: Call) -> None:
     alice = await call.join("alice", protocol=18)
     assert alice.joined.server_info.protocol == 18

@@ -61,12 +61,24 @@ async def test_someone_who_comes_back_in_time_finds_the_same_room(call: Call) ->
     assert len(call.server.rooms.all()) == 1
 
 
+async def test_a_room_of_many_takes_another_shard_and_its_members_are_told_where_theirs_is() -> None:
+    call = Call(shards=3, room_spread=1)
+    await call.start()
+    for shard, name in enumerate(("ada", "bob", "cleo")):
+        client = await call.join(name)
+        # The fake engine's shard i has port 7882 + i.
+        answer = (await client.expect("answer")).answer.sdp
+        assert f" 127.0.0.1 {7882 + shard} typ host" in answer
+    assert [item.shard for item in call.engine.submitted(seam.OpenTransport)] == [0, 1, 2]
+    await call.close()
+
+
 async def test_new_rooms_go_to_the_least_loaded_shard() -> None:
     call = Call(shards=2)
     await call.start()
     for number, room in enumerate(("a", "b", "a", "a", "c", "d")):
         await call.join(f"p{number}", room=room)
-    shards = {room.name: room.shard for room in call.server.rooms.all()}
+    shards = {room.name: room.home for room in call.server.rooms.all()}
     assert shards == {"a": 0, "b": 1, "c": 1, "d": 1}
     opened = call.engine.submitted(seam.OpenTransport)
     assert [item.shard for item in opened] == [0, 1, 0, 0, 1, 1]

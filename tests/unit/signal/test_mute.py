@@ -14,8 +14,12 @@ async def test_the_owners_mute_and_unmute_reach_others(call: Call) -> None:
     track = await alice.publish("audio", "mic")
     await alice.send(mute=rtc.MuteTrackRequest(sid=track.sid, muted=True))
     await bob.expect_participant("alice", lambda info: bool(info.tracks) and info.tracks[0].muted)
+    await bob.settle()
+    assert call.consumers_of(bob)[0].paused, "what its client may still send goes nowhere"
     await alice.send(mute=rtc.MuteTrackRequest(sid=track.sid, muted=False))
     await bob.expect_participant("alice", lambda info: bool(info.tracks) and not info.tracks[0].muted)
+    await bob.settle()
+    assert not call.consumers_of(bob)[0].paused
 
 
 async def test_a_track_muted_before_its_media_is_published_muted(call: Call) -> None:

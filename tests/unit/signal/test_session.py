@@ -271,16 +271,6 @@ async def test_a_client_that_never_connects_is_let_go(call: Call) -> None:
     assert call.server.rooms.counts()["participants"] == 0
 
 
-@pytest.mark.parametrize("scenario", ["server_leave", "leave_request_full_reconnect", "migration"])
-async def test_the_sdks_test_hooks_end_the_asking_session_only(call: Call, scenario: str) -> None:
-    alice, bob = await call.join("alice"), await call.join("bob")
-    hook = rtc.SimulateScenario()
-    setattr(hook, scenario, True)
-    await alice.send(simulate=hook)
-    await alice.expect("leave")
-    await bob.settle()
-
-
 async def test_requests_that_need_nothing_done_are_ignored(call: Call) -> None:
     alice = await call.join("alice")
     await alice.send(trickle=rtc.TrickleRequest(candidateInit="{not json"))

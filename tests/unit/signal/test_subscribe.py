@@ -122,6 +122,15 @@ async def test_an_unknown_track_is_answered_not_found(call: Call) -> None:
     assert (await bob.expect("subscription_response")).subscription_response.err == SE.SE_TRACK_NOTFOUND
 
 
+async def test_a_track_that_ended_is_forgotten_also_by_those_who_did_not_take_it(call: Call) -> None:
+    alice, bob = await call.join("alice"), await call.join("bob", auto_subscribe=False)
+    track = await alice.publish("audio", "mic")
+    await alice.unpublish("mic")
+    await alice.settle()
+    await bob.send(subscription=rtc.UpdateSubscription(track_sids=[track.sid], subscribe=True))
+    assert (await bob.expect("subscription_response")).subscription_response.err == SE.SE_TRACK_NOTFOUND
+
+
 async def test_a_codec_that_the_subscriber_lacks_is_answered_not_silence(call: Call) -> None:
     alice = await call.join("alice")
     bob = await call.join("bob", codecs=("VP8",))
@@ -260,3 +269,26 @@ async def test_rights_taken_away_end_tracks_and_subscriptions(call: Call) -> Non
     assert not seen.tracks
     await bob.settle()
     assert call.engine.open_ids()["producers"] == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "delay"),
+    [
+        ({}, None),
+        ({"minPlayoutDelay": 100}, (10, 1_000)),
+        ({"minPlayoutDelay": 300, "maxPlayoutDelay": 200}, (30, 30)),
+        ({"maxPlayoutDelay": 4_000_000_000}, (0, 4_095)),
+    ],
+)
+async def test_pictures_are_held_back_as_the_room_was_configured(
+    call: Call, config: dict[str, int], delay: tuple[int, int] | None
+) -> None:
+    alice, bob = await call.join("alice", room_config=config), await call.join("bob")
+    await alice.publish("audio", "mic")
+    await alice.publish("video", "cam")
+    await bob.settle()
+    delays = {consumer.mid: consumer.playout_delay for consumer in call.consumers_of(bob)}
+    video = next(consumer.mid for consumer in call.consumers_of(bob) if consumer.rtx_ssrc is not None)
+    assert len(delays) == 2
+    assert delays.pop(video) == delay
+    assert set(delays.values()) == {None}

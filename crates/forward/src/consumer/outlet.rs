@@ -114,6 +114,11 @@ impl Outlet {
         Some(descriptor)
     }
 
+    /// Whether it was never sent anything.
+    pub(crate) fn saw_nothing(&self) -> bool {
+        self.newest.is_none()
+    }
+
     /// Whether it was sent something that arrived after this time.
     pub(crate) fn is_newer_than(&self, received_us: u64) -> bool {
         self.newest.is_some_and(|newest| newest.received_us >= received_us)

@@ -14,7 +14,8 @@ use openssl::x509::{X509Ref, X509StoreContextRef};
 
 use super::flight::{Flight, Inbound};
 use super::link::Link;
-use super::record::{pack, records};
+use super::record::records;
+use crate::fuse::Fuse;
 use crate::srtp::{KEYING_MATERIAL_MAX, KeyingMaterial, Profile};
 use crate::transport::CloseReason;
 
@@ -54,6 +55,7 @@ pub(crate) struct Endpoint {
     give_up: Instant,
     outbound: VecDeque<Vec<u8>>,
     events: VecDeque<DtlsEvent>,
+    fuse: Fuse,
 }
 
 impl Endpoint {
@@ -91,6 +93,7 @@ impl Endpoint {
             give_up: now + HANDSHAKE_LIMIT,
             outbound: VecDeque::new(),
             events: VecDeque::new(),
+            fuse: Fuse::default(),
         };
         if role == Role::Client {
             endpoint.handshake(now);
@@ -138,6 +141,7 @@ impl Endpoint {
             self.end(CloseReason::DtlsFailed);
             return;
         }
+        self.fuse.pass();
         self.outbound.extend(self.flight.retry(now).iter().cloned());
     }
 
@@ -146,6 +150,7 @@ impl Endpoint {
         if self.state != State::Connected {
             return false;
         }
+        self.fuse.pass();
         forget_errors();
         if self.stream.ssl_write(packet).is_err() {
             return false;
@@ -157,6 +162,7 @@ impl Endpoint {
     /// Says goodbye; no event follows.
     pub(crate) fn close(&mut self) {
         if self.state == State::Connected {
+            self.fuse.pass();
             // What close_notify wrote is all that matters; the peer's answer is not waited for.
             let _ = self.stream.shutdown();
             self.send_written();
@@ -189,13 +195,21 @@ impl Endpoint {
             .then(|| self.flight.deadline().map_or(self.give_up, |at| at.min(self.give_up)))
     }
 
+    // ---- for tests
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn fuse(&mut self) -> &mut Fuse {
+        &mut self.fuse
+    }
+
     // ---- details
 
     fn handshake(&mut self, now: Instant) {
+        self.fuse.pass();
         forget_errors();
         let result = self.stream.do_handshake();
         let written = self.stream.get_mut().take();
-        let due = self.flight.replace(now, pack(&written, MTU));
+        let due = self.flight.replace(now, &written, MTU);
         self.outbound.extend(due);
         match result {
             Ok(()) => self.finish(),
@@ -236,6 +250,7 @@ impl Endpoint {
     /// False when nothing came of it.
     fn read(&mut self) -> bool {
         let before = self.events.len();
+        self.fuse.pass();
         forget_errors();
         let mut buffer = [0; PACKET_MAX];
         loop {

@@ -1,23 +1,31 @@
 //! Retransmission of the last handshake flight: OpenSSL's own timer is one second of real time and cannot be reached.
 //!
 //! A flight is sent again, byte for byte, when the peer repeats a message that it answers, or when our timer runs out.
+//! What OpenSSL repeats by its own timer is dropped: after a stall it comes in one piece with the next flight.
 
 use std::time::{Duration, Instant};
 
-use super::record::{ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, Record, records};
+use super::record::{ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, Record, pack, records};
 
 /// The last flight and what it answers.
 #[derive(Default)]
 pub(super) struct Flight {
     datagrams: Vec<Vec<u8>>,
-    /// Content type and message number of its first record: tells a new flight from OpenSSL's own repetition.
-    key: Option<(u8, Option<u16>)>,
+    written: Option<Progress>,
     /// Highest message number received so far.
     received: Option<u16>,
     /// Highest message number that the flight answers.
     answered: Option<u16>,
     sent: Option<Instant>,
     retry: Option<(Instant, Duration)>,
+}
+
+/// How much of our side of the handshake has been written: a repetition never gets beyond it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    /// Up to this byte of the message with this number.
+    Message(u16, u32),
+    Cipher,
 }
 
 /// What to do with a record of the peer.
@@ -44,24 +52,38 @@ impl Flight {
         Inbound::Fresh
     }
 
-    /// Takes what OpenSSL wrote during the handshake; gives what of it is to be sent now.
-    pub(super) fn replace(&mut self, now: Instant, datagrams: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-        let Some(first) = datagrams.first().and_then(|datagram| records(datagram).next()) else {
-            return Vec::new();
-        };
-        let key = Some((first.content, first.message_seq()));
-        if first.content == ALERT {
+    /// Takes what OpenSSL wrote during the handshake; gives the datagrams that are to be sent now.
+    pub(super) fn replace(&mut self, now: Instant, written: &[u8], mtu: usize) -> Vec<Vec<u8>> {
+        let fresh = self.fresh(written);
+        let datagrams = pack(&fresh, mtu);
+        if records(&fresh).all(|record| record.content == ALERT) {
             return datagrams;
         }
-        if self.key == key {
-            return Vec::new();
-        }
-        self.key = key;
         self.answered = self.received;
         self.sent = Some(now);
         self.retry = Some((now + FIRST_RETRY, FIRST_RETRY));
         self.datagrams.clone_from(&datagrams);
         datagrams
+    }
+
+    /// The records without OpenSSL's own repetitions, which may be cut into other fragments than the first time.
+    fn fresh(&mut self, written: &[u8]) -> Vec<u8> {
+        let (mut fresh, mut is_fresh) = (Vec::new(), true);
+        for record in records(written) {
+            let progress = match record.content {
+                CHANGE_CIPHER_SPEC => Some(Progress::Cipher),
+                _ => record.fragment_end().map(|(message, end)| Progress::Message(message, end)),
+            };
+            // What is encrypted cannot be read: it belongs to the change of cipher before it.
+            if progress.is_some() {
+                is_fresh = progress > self.written;
+                self.written = self.written.max(progress);
+            }
+            if is_fresh || record.content == ALERT {
+                fresh.extend_from_slice(record.bytes);
+            }
+        }
+        fresh
     }
 
     /// The peer repeated itself: the flight again, unless it was sent a moment ago.
@@ -101,3 +123,67 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_millis(1_600);
 // A repeated flight of the peer may come in several datagrams: they get one answer.
 const REPEAT_PAUSE: Duration = Duration::from_millis(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MTU: usize = 1_200;
+
+    fn record(content: u8, epoch: u8, body: &[u8]) -> Vec<u8> {
+        [&[content, 254, 253, 0, epoch, 0, 0, 0, 0, 0, 0, 0, body.len() as u8][..], body].concat()
+    }
+
+    /// Bytes `from..to` of message `number`.
+    fn fragment(number: u8, from: u8, to: u8) -> Vec<u8> {
+        let mut body = vec![2, 0, 0, 90, 0, number, 0, 0, from, 0, 0, to - from];
+        body.resize(12 + usize::from(to - from), number);
+        record(HANDSHAKE, 0, &body)
+    }
+
+    fn finished() -> Vec<u8> {
+        [record(CHANGE_CIPHER_SPEC, 0, &[1]), record(HANDSHAKE, 1, &[7; 40])].concat()
+    }
+
+    fn replace(flight: &mut Flight, written: &[u8]) -> Vec<u8> {
+        flight.replace(Instant::now(), written, MTU).concat()
+    }
+
+    #[test]
+    fn a_repetition_is_dropped_however_it_is_cut() {
+        let mut flight = Flight::default();
+        let first = [fragment(0, 0, 90), fragment(1, 0, 50), fragment(1, 50, 90), fragment(2, 0, 0)].concat();
+        assert_eq!(replace(&mut flight, &first), first);
+        for again in [first.clone(), [fragment(0, 0, 30), fragment(0, 30, 90), fragment(1, 0, 90)].concat()] {
+            assert!(replace(&mut flight, &again).is_empty());
+        }
+        assert_eq!(flight.datagrams.concat(), first, "kept for our own retries");
+    }
+
+    #[test]
+    fn the_flight_behind_a_repetition_is_sent_alone() {
+        let mut flight = Flight::default();
+        let first = fragment(0, 0, 90);
+        replace(&mut flight, &first);
+        let next = [fragment(1, 0, 90), fragment(2, 0, 90), finished()].concat();
+        assert_eq!(replace(&mut flight, &[first, next.clone()].concat()), next);
+        assert!(replace(&mut flight, &next).is_empty());
+        assert_eq!(flight.datagrams.concat(), next);
+    }
+
+    #[test]
+    fn a_flight_repeated_in_the_same_breath_is_sent_once() {
+        let mut flight = Flight::default();
+        let written = [fragment(0, 0, 90), finished()].concat();
+        assert_eq!(replace(&mut flight, &written.repeat(2)), written);
+    }
+
+    #[test]
+    fn an_alert_behind_a_repetition_is_sent_but_not_kept() {
+        let mut flight = Flight::default();
+        let (first, alert) = (fragment(0, 0, 90), record(ALERT, 0, &[2, 42]));
+        replace(&mut flight, &first);
+        assert_eq!(replace(&mut flight, &[first.clone(), alert.clone()].concat()), alert);
+        assert_eq!(flight.datagrams.concat(), first);
+    }
+}

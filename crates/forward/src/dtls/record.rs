@@ -16,6 +16,13 @@ impl<'a> Record<'a> {
         Some(u16::from_be_bytes([*handshake.get(4)?, *handshake.get(5)?]))
     }
 
+    /// The handshake message number and how far into the message this fragment reaches; as `message_seq`.
+    pub(super) fn fragment_end(&self) -> Option<(u16, u32)> {
+        let message = self.message_seq()?;
+        let &[o2, o1, o0, l2, l1, l0] = self.bytes.get(HEADER + 6..)?.first_chunk()?;
+        Some((message, u32::from_be_bytes([0, o2, o1, o0]) + u32::from_be_bytes([0, l2, l1, l0])))
+    }
+
     fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let header: &[u8; HEADER] = bytes.first_chunk()?;
         let len = HEADER + usize::from(u16::from_be_bytes([header[11], header[12]]));

@@ -258,6 +258,34 @@ fn half_of_all_datagrams_lost_still_connects() {
     assert!(pair.took() <= 1_000, "{} ms", pair.took());
 }
 
+/// OpenSSL repeats a flight after a second of real time, whatever our clock says.
+#[test]
+fn a_machine_that_stalls_while_any_flight_is_in_the_air_costs_no_handshake() {
+    let faults: [(&str, u128, Fault); 3] = [
+        ("nothing lost", 40, CLEAN),
+        ("flights torn apart", 44, |_, nth| if nth % 2 == 0 { &[0] } else { &[2] }),
+        ("a third lost", 1_000, |_, nth| if nth % 3 == 0 { &[] } else { &[0] }),
+    ];
+    let mut stalled = Vec::new();
+    for client in [ecdsa(), rsa()] {
+        for (name, limit, fault) in faults {
+            for at in [5, 11, 15, 21, 25, 31, 35, 60, 130, 140, 150] {
+                let mut pair = Pair::new(&client);
+                pair.rewrite = fragment_hello;
+                pair.fault = fault;
+                pair.run(at);
+                stalled.push((format!("{name}, stalled at {at} ms"), limit, pair));
+            }
+        }
+    }
+    std::thread::sleep(Duration::from_millis(1_100));
+    for (name, limit, mut pair) in stalled {
+        pair.run(5_000);
+        assert!(pair.profile().is_some(), "{name}: {:?} {:?}", pair.server_end.closed, pair.client_end.closed);
+        assert!(pair.took() <= limit, "{name}: {} ms", pair.took());
+    }
+}
+
 #[test]
 fn repeated_datagrams_change_nothing() {
     let mut pair = Pair::new(&ecdsa());

@@ -37,10 +37,13 @@ pub(crate) struct HeaderTemplate {
     /// An id of ours needs the two-byte form.
     two_byte: bool,
     mid: String,
+    /// In place of the publisher's.
+    playout_delay: Option<[u8; 3]>,
 }
 
 impl HeaderTemplate {
-    pub(crate) fn new(ids: &ExtensionMap, mid: &str) -> Self {
+    /// `playout_delay`: minimum and maximum in units of 10 ms, 12 bits each.
+    pub(crate) fn new(ids: &ExtensionMap, mid: &str, playout_delay: Option<(u16, u16)>) -> Self {
         let mut template = Self {
             bytes: [0; TEMPLATE_LEN],
             elements_end: BLOCK_START as u8,
@@ -48,10 +51,14 @@ impl HeaderTemplate {
             abs_send_time_at: 0,
             two_byte: false,
             mid: mid.to_owned(),
+            playout_delay: playout_delay.map(encode_playout_delay),
         };
         template.twcc_at = template.append(ids.id(Uri::TransportCc), &[0; 2]);
         template.abs_send_time_at = template.append(ids.id(Uri::AbsSendTime), &[0; 3]);
         template.append(ids.id(Uri::Mid), mid.as_bytes());
+        if let Some(delay) = template.playout_delay {
+            template.append(ids.id(Uri::PlayoutDelay), &delay);
+        }
         template
     }
 
@@ -118,7 +125,7 @@ impl HeaderTemplate {
             buf[at..at + 3].copy_from_slice(&stamps.abs_send_time);
         }
         let mut end = usize::from(self.elements_end);
-        for (uri, value) in passthrough.iter() {
+        for (uri, value) in passthrough.iter().filter(|(uri, _)| self.passes(*uri)) {
             let Some(id) = ids.id(uri) else { continue };
             if !fits_one_byte(id, value) {
                 return None;
@@ -149,12 +156,20 @@ impl HeaderTemplate {
         let twcc = stamps.twcc.to_be_bytes();
         let ours =
             [(Uri::TransportCc, &twcc[..]), (Uri::AbsSendTime, &stamps.abs_send_time), (Uri::Mid, self.mid.as_bytes())];
-        for (uri, value) in ours.into_iter().chain(passthrough.iter()) {
+        let delay = self.playout_delay.as_ref().map(|delay| (Uri::PlayoutDelay, &delay[..]));
+        let passing = passthrough.iter().filter(|(uri, _)| self.passes(*uri));
+        for (uri, value) in ours.into_iter().chain(delay).chain(passing) {
             if let Some(id) = ids.id(uri) {
                 writer.push(id, value);
             }
         }
         FIXED_LEN + writer.finish()
+    }
+
+    /// Whether this one is sent as the publisher sent it.
+    #[inline]
+    fn passes(&self, uri: Uri) -> bool {
+        uri != Uri::PlayoutDelay || self.playout_delay.is_none()
     }
 
     /// Room for a header.
@@ -164,6 +179,12 @@ impl HeaderTemplate {
     }
 }
 
+fn encode_playout_delay((min, max): (u16, u16)) -> [u8; 3] {
+    let bits = (u32::from(min.min(MAX_DELAY)) << 12) | u32::from(max.min(MAX_DELAY));
+    let [_, high, middle, low] = bits.to_be_bytes();
+    [high, middle, low]
+}
+
 #[inline]
 fn fits_one_byte(id: u8, value: &[u8]) -> bool {
     (1..=14).contains(&id) && (1..=16).contains(&value.len())
@@ -171,8 +192,10 @@ fn fits_one_byte(id: u8, value: &[u8]) -> bool {
 
 const FIXED_LEN: usize = wire::rtp::FIXED_HEADER_LEN;
 const BLOCK_START: usize = FIXED_LEN + 4;
-/// Transport-wide number 3, send time 4, MID at most 17.
-const TEMPLATE_LEN: usize = BLOCK_START + 24;
+/// Transport-wide number 3, send time 4, MID at most 17, playout delay 4.
+const TEMPLATE_LEN: usize = BLOCK_START + 28;
+/// 40.95 s, all that 12 bits hold.
+const MAX_DELAY: u16 = 0xfff;
 
 #[cfg(test)]
 mod tests {
@@ -188,7 +211,7 @@ mod tests {
     fn write<'a>(ids: &ExtensionMap, parsed: &Parsed<'_>, buf: &'a mut [u8; 1_500]) -> RtpPacket<'a> {
         let mut scratch = [0; super::super::passthrough::MAX_LEN];
         let passthrough = Passthrough::write(parsed, &mut scratch);
-        let template = HeaderTemplate::new(ids, "17");
+        let template = HeaderTemplate::new(ids, "17", None);
         let max = template.max_len(passthrough);
         let len = template.write(&mut buf[..max], &FIELDS, STAMPS, passthrough, ids);
         RtpPacket::parse(&buf[..len]).unwrap()
@@ -221,6 +244,27 @@ mod tests {
         assert_eq!(parsed.rid, None);
         assert_eq!((parsed.twcc, parsed.abs_send_time), (Some(0x1234), Some(0x0001_0203)));
         assert_eq!(parsed.audio_level, Some((20, true)));
+    }
+
+    #[test]
+    fn a_playout_delay_of_ours_takes_the_place_of_the_publishers() {
+        let said = Parsed { playout_delay: Some(&[9, 9, 9]), audio_level: Some((1, false)), ..Parsed::default() };
+        let mut scratch = [0; super::super::passthrough::MAX_LEN];
+        let passthrough = Passthrough::write(&said, &mut scratch);
+        for mid_id in [1, 200] {
+            let ids = ids(&[(mid_id, Uri::Mid), (2, Uri::PlayoutDelay), (3, Uri::AudioLevel)]);
+            for (ours, expected) in
+                [(None, [9, 9, 9]), (Some((10, 40_000)), [0, 0xaf, 0xff]), (Some((0, 1)), [0, 0, 1])]
+            {
+                let template = HeaderTemplate::new(&ids, "17", ours);
+                let mut buf = [0xff; 1_500];
+                let max = template.max_len(passthrough);
+                let len = template.write(&mut buf[..max], &FIELDS, STAMPS, passthrough, &ids);
+                let packet = RtpPacket::parse(&buf[..len]).unwrap();
+                let delays = packet.extension.unwrap().iter().filter(|(id, _)| *id == 2).collect::<Vec<_>>();
+                assert_eq!(delays, [(2, &expected[..])]);
+            }
+        }
     }
 
     #[test]

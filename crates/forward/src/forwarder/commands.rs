@@ -6,7 +6,6 @@ use super::Forwarder;
 use super::entry::TransportEntry;
 use wire::ext::{ExtensionMap, Uri};
 
-use crate::egress::HeaderTemplate;
 use crate::slab::Index;
 use crate::transport::{ChannelParameters, Remote, Transport, TransportConfig};
 use crate::{Command, Event, OpenDataChannel, OpenTransport, PauseData, RestartIce, SendData, SetRemote, TransportId};
@@ -25,7 +24,7 @@ impl Forwarder {
                 self.close_transport(now, command.transport);
                 Ok(())
             }
-            Command::AddProducer(command) => self.add_producer(command),
+            Command::AddProducer(command) => self.add_producer(&command),
             Command::RemoveProducer(command) => {
                 self.remove_producer_by_id(command.producer);
                 Ok(())
@@ -91,8 +90,7 @@ impl Forwarder {
             entry.extensions = extensions;
             for consumer in entry.consumers.iter().filter(|_| changed) {
                 if let Some(consumer) = self.consumers.get_mut(*consumer) {
-                    consumer.template = HeaderTemplate::new(&entry.extensions, &consumer.mid);
-                    consumer.sent_stamps.clear();
+                    consumer.set_extensions(&entry.extensions);
                 }
             }
             // Early DTLS datagrams are handled now.
@@ -147,6 +145,9 @@ impl Forwarder {
         self.background.retain(|waiting| *waiting != at);
         entry.transport.close(now);
         self.farewells.push(entry.transport);
+        if self.transports.len() == 0 {
+            self.reports_due = None;
+        }
         self.counters.transports = self.transports.len() as u64;
     }
 

@@ -97,6 +97,10 @@ impl TransportEntry {
         self.round_trip = Some(self.round_trip.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
     }
 
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
     /// The round trip, or a guess for asking again.
     pub(super) fn round_trip_or_guess(&self) -> Duration {
         self.round_trip.unwrap_or(ROUND_TRIP_GUESS)

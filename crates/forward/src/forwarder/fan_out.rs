@@ -20,16 +20,21 @@ impl Forwarder {
         if encoding.interested == 0 {
             return;
         }
-        let Some(slot) = self.rings.get(encoding.ring).and_then(|ring| ring.get(dense)).copied() else { return };
+        let Some(stored) = self.rings.get(encoding.ring) else { return };
+        let Some(slot) = stored.get(dense).copied() else { return };
+        let is_late = stored.highest().is_some_and(|highest| dense < highest);
         let (epoch, ring) = (encoding.epoch, encoding.ring);
         let may_start = Outlet::may_start_with(kind, &slot);
         let mut starts = false;
         let mut queue = Queue { transports: &mut self.transports, dirty: &mut self.dirty, kind, full: 0 };
         for outlet in &mut producer.outlets {
             if outlet.carries(encoding_at, epoch) {
-                if let Some(descriptor) = outlet.descriptor(ring, dense, &slot) {
-                    queue.push(outlet.transport, descriptor);
+                let Some(descriptor) = outlet.descriptor(ring, dense, &slot) else { continue };
+                // Whoever missed it has asked for it, or is about to: this is the answer.
+                if is_late && let Some(consumer) = self.consumers.get_mut(outlet.consumer) {
+                    consumer.guard.note(now, descriptor.index as u16);
                 }
+                queue.push(outlet.transport, descriptor);
             } else if may_start && outlet.target == Some(encoding_at) {
                 starts = true;
             }
@@ -62,7 +67,9 @@ impl Forwarder {
             Queue { transports: &mut self.transports, dirty: &mut self.dirty, kind: producer.kind, full: 0 };
         for outlet in &mut producer.outlets {
             let wanted = only.is_none_or(|only| only == outlet.consumer);
-            if !wanted || !outlet.awaits(encoding_at, encoding.epoch) {
+            // A keyframe for a joiner may come late through a pipe; for one that switches, time must not run backwards.
+            let is_past = outlet.is_newer_than(first.received_us + MAX_BACK_US);
+            if !wanted || is_past || !outlet.awaits(encoding_at, encoding.epoch) {
                 continue;
             }
             let Some(consumer) = self.consumers.get_mut(outlet.consumer) else { continue };
@@ -87,10 +94,13 @@ impl Forwarder {
             }
         }
         self.counters.drop_egress_full += queue.full;
-        producer.count_interest();
+        self.count_interest(producer_at);
         self.announce(producer_at);
     }
 }
+
+/// Packets of one moment may overtake each other by so much.
+const MAX_BACK_US: u64 = 50_000;
 
 /// The egress queues, borrowed for one producer's packets.
 struct Queue<'a> {

@@ -6,12 +6,11 @@ use wire::rtcp::{self, ReportBlock, Rtcp};
 use wire::{RtpTimestamp, Ssrc};
 
 use super::Forwarder;
+use super::targets::Need;
+use crate::Path;
 use crate::clock::{Ntp, from_ntp_short, ntp_middle};
-use crate::egress::{Descriptor, Treatment};
 use crate::report::SenderTime;
-use crate::ring::SPAN;
 use crate::slab::Index;
-use crate::{Kind, Path};
 
 impl Forwarder {
     pub(super) fn handle_rtcp(&mut self, now: Instant, received: Instant, path: Path, datagram: &mut [u8]) {
@@ -75,15 +74,19 @@ impl Forwarder {
         let Some(producer) = self.producers.get_mut(route.producer) else { return };
         let encoding = &mut producer.encodings[usize::from(route.encoding)];
         encoding.sender = Some(SenderTime { ntp, timestamp, arrival: received });
+        self.pipe_sender_report(route.producer, route.encoding);
     }
 
     fn handle_report_block(&mut self, now: Instant, at: Index, block: &ReportBlock) {
-        if block.last_sr == 0 {
-            return;
-        }
         let our_middle = ntp_middle(self.clock.ntp(now));
         let Some(entry) = self.transports.get_mut(at) else { return };
-        if !entry.outbound.contains_key(&block.ssrc.0) {
+        let consumer = entry.outbound.get(&block.ssrc.0).and_then(|at| self.consumers.get_mut(*at));
+        let Some(consumer) = consumer else { return };
+        if let Some(highest) = consumer.highest_sent {
+            consumer.reception.handle_block(block, highest, consumer.sent_packets);
+            consumer.is_lossy = consumer.reception.is_lossy();
+        }
+        if block.last_sr == 0 {
             return;
         }
         let round_trip = our_middle.wrapping_sub(block.last_sr).wrapping_sub(block.delay_since_last_sr);
@@ -97,10 +100,15 @@ impl Forwarder {
         self.counters.keyframe_requests_in += 1;
         let consumer = self.transports.get(at).and_then(|entry| entry.outbound.get(&media.0)).copied();
         let Some(consumer) = consumer else { return };
-        let Some(producer) = self.consumers.get(consumer).map(|consumer| consumer.producer) else { return };
+        let Some(asking) = self.consumers.get_mut(consumer) else { return };
+        if !asking.keyframe_allowance.admit(now) {
+            self.counters.keyframe_requests_held += 1;
+            return;
+        }
+        let producer = asking.producer;
         let outlet = self.producers.get_mut(producer).and_then(|producer| producer.outlet_of(consumer));
         if let Some(encoding) = outlet.and_then(|outlet| outlet.current.or(outlet.target)) {
-            self.request_keyframe(now, producer, encoding, false);
+            self.request_keyframe(now, producer, encoding, Need::Repair);
         }
     }
 
@@ -112,60 +120,10 @@ impl Forwarder {
             self.repeat(now, at, consumer, seq);
         }
     }
-
-    /// Queues a retransmission, if it may be sent and is still there.
-    fn repeat(&mut self, now: Instant, at: Index, consumer_at: Index, seq: u16) {
-        let (Some(consumer), Some(entry)) = (self.consumers.get_mut(consumer_at), self.transports.get_mut(at)) else {
-            return;
-        };
-        let oldest = self.clock.micros(now).saturating_sub(SPAN.as_micros() as u64);
-        let found = consumer.index_of(seq).and_then(|index| {
-            let run = *consumer.run_of(index)?;
-            let ring = self.rings.get(run.ring)?;
-            let dense = index.wrapping_add(run.delta);
-            let slot = ring.get(dense).filter(|slot| !slot.filler && slot.received_us >= oldest)?;
-            Some((index, run, dense, *slot, ring.bytes(slot).1.len()))
-        });
-        let Some((index, run, dense, slot, len)) = found else {
-            self.counters.rtx_missing += 1;
-            return;
-        };
-        let has_rtx = consumer.rtx.is_some();
-        if !has_rtx && consumer.sent_stamps.of(index).is_none() {
-            self.counters.rtx_unavailable += 1;
-            return;
-        }
-        if !entry.budget.covers(len + OVERHEAD) {
-            self.counters.rtx_over_budget += 1;
-            return;
-        }
-        if !consumer.guard.admit(now, seq, entry.measured_round_trip()) {
-            self.counters.rtx_repeated += 1;
-            return;
-        }
-        entry.budget.spend(len + OVERHEAD);
-        let descriptor = Descriptor {
-            index,
-            consumer: consumer_at,
-            ring: run.ring,
-            dense: dense as u32,
-            timestamp: slot.timestamp.wrapping_add(run.timestamp_delta),
-            picture_id: slot.picture_id.unwrap_or(0).wrapping_sub(run.picture_delta),
-            tl0_picture_index: slot.tl0_picture_index.unwrap_or(0).wrapping_sub(run.tl0_delta),
-            treatment: Treatment::again(has_rtx, run.rewrites_vp8),
-        };
-        match consumer.kind {
-            Kind::Audio => entry.egress.push_audio(descriptor),
-            Kind::Video => entry.egress.push_video(descriptor),
-        };
-        entry.mark_dirty(at, &mut self.dirty);
-    }
 }
 
 // A NACK of one datagram names up to 4,800; nobody has lost more than this in a round trip and still sees a picture.
 const MAX_NACKED: usize = 512;
-// Header, extensions, original sequence number and tag.
-const OVERHEAD: usize = 60;
 const MAX_FIR_ENTRIES: usize = 16;
 // Of one datagram: a quarter of a second, the longest that libwebrtc waits, of 200 Mbit/s. Forty bytes can name 65,535.
 const MAX_STATUSES: u32 = 8_192;

@@ -7,10 +7,13 @@ use std::time::Instant;
 
 use super::Forwarder;
 use super::entry::TransportEntry;
+use wire::PayloadType;
+use wire::codec::red;
+
 use crate::consumer::{Consumer, FIRST_REPORT};
 use crate::deadlines::Deadlines;
 use crate::egress::{Descriptor, HeaderFields, Passthrough, RtcpQueue, Stamps};
-use crate::ring::Ring;
+use crate::ring::{Ring, Slot};
 use crate::slab::{Index, Slab};
 use crate::transport::Transport;
 use crate::{Counters, DatagramSink};
@@ -112,7 +115,8 @@ impl<S: DatagramSink> Outbox<'_, S> {
             self.counters.drop_overwritten += 1;
             return;
         };
-        let (extensions, payload) = ring.bytes(slot);
+        let (extensions, stored) = ring.bytes(slot);
+        let (payload, is_red) = presented(consumer, descriptor, slot, stored);
         let passthrough = Passthrough(extensions);
         let max = consumer.template.max_len(passthrough) + RTX_PREFIX + payload.len() + MAX_TAG;
         let Some(path) = entry.transport.may_send(max) else {
@@ -120,7 +124,7 @@ impl<S: DatagramSink> Outbox<'_, S> {
             return;
         };
         let Some(srtp) = entry.transport.srtp_outbound() else { return };
-        let Some((fields, index)) = number(consumer, descriptor, slot.marker, slot.filler) else { return };
+        let Some((fields, index)) = number(consumer, descriptor, slot, is_red) else { return };
         let stamps = if descriptor.treatment.is_repeat() {
             let Some(stamps) = consumer.sent_stamps.of(index) else { return };
             stamps
@@ -132,6 +136,10 @@ impl<S: DatagramSink> Outbox<'_, S> {
         let buf = &mut self.sink.reserve(path, max)[..max];
         let header_len = consumer.template.write(buf, &fields, stamps, passthrough, &entry.extensions);
         let payload_len = write_payload(&mut buf[header_len..], descriptor, payload);
+        if is_red {
+            red::rewrite(&mut buf[header_len..header_len + payload_len], PayloadType(consumer.payload_type));
+            self.counters.red_out += 1;
+        }
         let len = srtp.protect_rtp(buf, header_len, payload_len, fields.ssrc, index);
         if len == 0 {
             return;
@@ -150,6 +158,11 @@ impl<S: DatagramSink> Outbox<'_, S> {
         entry.budget.earn(len);
         consumer.sent_packets = consumer.sent_packets.wrapping_add(1);
         consumer.sent_octets = consumer.sent_octets.wrapping_add(payload_len as u32);
+        if consumer.is_lossy
+            && let Some(due) = consumer.plan_probe(self.now, index, slot)
+        {
+            media.deadlines.lower(at, due);
+        }
         if consumer.report_due.is_none() {
             let due = self.now + FIRST_REPORT;
             consumer.report_due = Some(due);
@@ -165,10 +178,21 @@ impl<S: DatagramSink> Outbox<'_, S> {
     }
 }
 
+/// What of a stored payload this consumer gets, and whether that is RED: its client understands it, or gets the newest block.
+/// An RTX stream repeats one payload type, which is the plain one.
+#[inline]
+fn presented<'a>(consumer: &Consumer, descriptor: &Descriptor, slot: &Slot, stored: &'a [u8]) -> (&'a [u8], bool) {
+    match (slot.primary_at, consumer.red_payload_type.filter(|_| !descriptor.treatment.is_repair())) {
+        (0, _) => (stored, false),
+        (_, Some(_)) => (stored, true),
+        (primary_at, None) => (stored.get(usize::from(primary_at)..).unwrap_or_default(), false),
+    }
+}
+
 /// Header fields and SRTP index of a packet; a retransmission takes the next number of its own stream.
 #[inline]
-fn number(consumer: &mut Consumer, descriptor: &Descriptor, marker: bool, filler: bool) -> Option<(HeaderFields, u64)> {
-    let timestamp = descriptor.timestamp;
+fn number(consumer: &mut Consumer, descriptor: &Descriptor, slot: &Slot, is_red: bool) -> Option<(HeaderFields, u64)> {
+    let (timestamp, marker) = (descriptor.timestamp, slot.marker);
     if descriptor.treatment.is_repair() {
         let rtx = consumer.rtx.as_mut()?;
         let (ssrc, payload_type, index) = (rtx.ssrc, rtx.payload_type, rtx.next_index);
@@ -180,8 +204,9 @@ fn number(consumer: &mut Consumer, descriptor: &Descriptor, marker: bool, filler
     }
     let index = descriptor.index;
     consumer.highest_sent = Some(consumer.highest_sent.map_or(index, |highest| highest.max(index)));
-    let (ssrc, payload_type) = (consumer.ssrc, consumer.payload_type);
-    Some((HeaderFields { payload_type, marker, padding: filler, seq: index as u16, timestamp, ssrc }, index))
+    let red_payload_type = consumer.red_payload_type.filter(|_| is_red);
+    let (ssrc, payload_type) = (consumer.ssrc, red_payload_type.unwrap_or(consumer.payload_type));
+    Some((HeaderFields { payload_type, marker, padding: slot.filler, seq: index as u16, timestamp, ssrc }, index))
 }
 
 /// Copies the payload behind the header, with the original sequence number in front on an RTX stream (RFC 4588).

@@ -6,6 +6,7 @@ use wire::ext::{self, Parsed};
 use wire::rtp::{RtpPacket, split_rtx_payload};
 
 use super::Forwarder;
+use super::targets::Need;
 use crate::egress::{PASSTHROUGH_MAX, Passthrough};
 use crate::nack::Arrival;
 use crate::producer::{Inspection, Place, Route, Start};
@@ -14,13 +15,17 @@ use crate::slab::Index;
 use crate::{Event, Kind, Path};
 
 /// One packet with media, wherever it came from: the stream itself, or its retransmissions.
-struct Media<'a> {
-    received_us: u64,
-    index: u64,
-    timestamp: u32,
-    marker: bool,
-    payload: &'a [u8],
-    parsed: &'a Parsed<'a>,
+pub(super) struct Media<'a> {
+    pub(super) received_us: u64,
+    pub(super) index: u64,
+    pub(super) timestamp: u32,
+    pub(super) marker: bool,
+    pub(super) payload: &'a [u8],
+    /// Of RED: where the newest block starts. 0: it is plain.
+    pub(super) primary_at: u16,
+    /// From the redundancy of a later packet.
+    pub(super) is_recovered: bool,
+    pub(super) parsed: &'a Parsed<'a>,
 }
 
 impl Forwarder {
@@ -71,7 +76,7 @@ impl Forwarder {
         parsed: &Parsed<'_>,
     ) {
         let Some(producer) = self.producers.get_mut(route.producer) else { return };
-        if packet.payload_type != producer.payload_type {
+        if !producer.is_media(packet.payload_type) {
             self.counters.drop_payload_type += 1;
             return;
         }
@@ -79,14 +84,21 @@ impl Forwarder {
         let encoding = &mut producer.encodings[usize::from(route.encoding)];
         encoding.stats.handle_packet(index, packet.timestamp.0, ticks);
         encoding.bytes += packet.payload.len() as u64;
-        let media = Media {
+        let is_red = packet.payload_type != producer.payload_type && !packet.payload.is_empty();
+        let mut media = Media {
             received_us,
             index,
             timestamp: packet.timestamp.0,
             marker: packet.marker,
             payload: packet.payload,
+            primary_at: 0,
+            is_recovered: false,
             parsed,
         };
+        if is_red {
+            let Some(primary_at) = self.handle_red(now, route, &media) else { return };
+            media.primary_at = primary_at;
+        }
         self.handle_media(now, route, &media);
     }
 
@@ -114,13 +126,15 @@ impl Forwarder {
             return;
         };
         let (timestamp, marker) = (packet.timestamp.0, packet.marker);
-        if self.handle_media(now, route, &Media { received_us, index, timestamp, marker, payload, parsed }) {
+        let (primary_at, is_recovered) = (0, false);
+        let media = Media { received_us, index, timestamp, marker, payload, primary_at, is_recovered, parsed };
+        if self.handle_media(now, route, &media) {
             self.counters.rtx_in += 1;
         }
     }
 
     /// Stores a packet and queues it for the consumers; false when it was of no use.
-    fn handle_media(&mut self, now: Instant, route: Route, media: &Media<'_>) -> bool {
+    pub(super) fn handle_media(&mut self, now: Instant, route: Route, media: &Media<'_>) -> bool {
         let Some(producer) = self.producers.get(route.producer) else { return false };
         let inspection = producer.codec.inspect(media.payload, media.parsed.dependency_descriptor);
         let is_padding = media.payload.is_empty();
@@ -128,7 +142,7 @@ impl Forwarder {
         if !route.is_rtx && !is_padding {
             self.note_alive(now, route, inspection.start == Start::Keyframe);
         }
-        self.note_arrival(now, route, media.index);
+        self.note_arrival(now, route, media);
         let Some(producer) = self.producers.get_mut(route.producer) else { return false };
         let encoding = &mut producer.encodings[usize::from(route.encoding)];
         let place = if is_padding {
@@ -151,10 +165,12 @@ impl Forwarder {
             received_us: media.received_us,
             timestamp: media.timestamp,
             marker: media.marker,
+            skippable: inspection.skippable,
             keyframe_start: self.starts_keyframe(route, dense, media.timestamp, inspection),
             filler: is_padding,
             picture_id: inspection.picture_id,
             tl0_picture_index: inspection.tl0_picture_index,
+            primary_at: media.primary_at,
             extensions: Passthrough::write(media.parsed, &mut scratch).0,
             // A filler is nothing but padding: one byte that counts itself.
             payload: if is_padding { &[1] } else { media.payload },
@@ -168,6 +184,7 @@ impl Forwarder {
         if let Some((level, _)) = media.parsed.audio_level {
             self.levels.record(now, route.producer, level);
         }
+        self.pipe_packet(route.producer, route.encoding, dense);
         self.fan_out(now, route.producer, route.encoding, dense);
         true
     }
@@ -176,7 +193,7 @@ impl Forwarder {
     /// nobody has to ask for one.
     fn note_alive(&mut self, now: Instant, route: Route, is_keyframe: bool) {
         let Some(producer) = self.producers.get_mut(route.producer) else { return };
-        let (id, transport) = (producer.id, producer.transport);
+        let (id, Some(transport)) = (producer.id, producer.transport()) else { return };
         let encoding = &mut producer.encodings[usize::from(route.encoding)];
         encoding.last_packet_at = Some(now);
         if encoding.lives {
@@ -189,14 +206,15 @@ impl Forwarder {
         }
         self.start_reports(now, transport);
         self.events.push_back(Event::EncodingSeen { producer: id, encoding: route.encoding, ssrc });
+        self.pipe_alive(route.producer, route.encoding, is_keyframe);
         self.retarget(now, route.producer, Some(route.encoding).filter(|_| is_keyframe));
     }
 
-    fn note_arrival(&mut self, now: Instant, route: Route, index: u64) {
+    fn note_arrival(&mut self, now: Instant, route: Route, media: &Media<'_>) {
         let Some(producer) = self.producers.get_mut(route.producer).filter(|producer| producer.nack) else { return };
-        let transport = producer.transport;
+        let Some(transport) = producer.transport() else { return };
         let nack = &mut producer.encodings[usize::from(route.encoding)].nack;
-        match nack.handle_packet(now, index) {
+        match nack.handle_packet(now, media.index) {
             Arrival::InOrder | Arrival::Old => {}
             Arrival::Gap => {
                 if let Some(due) = nack.poll_timeout() {
@@ -205,12 +223,14 @@ impl Forwarder {
             }
             Arrival::GivenUp => {
                 if producer.kind == Kind::Video {
-                    self.request_keyframe(now, route.producer, route.encoding, false);
+                    self.request_keyframe(now, route.producer, route.encoding, Need::Repair);
                 }
             }
             Arrival::Recovered { round_trip } => {
                 self.counters.nack_recovered += 1;
-                if let (Some(entry), Some(sample)) = (self.transports.get_mut(transport), round_trip) {
+                // What a later packet brings is no answer to a request.
+                let sample = round_trip.filter(|_| !media.is_recovered);
+                if let (Some(entry), Some(sample)) = (self.transports.get_mut(transport), sample) {
                     entry.handle_round_trip(sample);
                 }
             }
@@ -231,7 +251,7 @@ impl Forwarder {
         }
     }
 
-    fn store(&mut self, route: Route, dense: u64, is_new: bool, packet: &Packet<'_>) -> bool {
+    pub(super) fn store(&mut self, route: Route, dense: u64, is_new: bool, packet: &Packet<'_>) -> bool {
         let Some(producer) = self.producers.get_mut(route.producer) else { return false };
         let encoding = &mut producer.encodings[usize::from(route.encoding)];
         let Some(ring) = self.rings.get_mut(encoding.ring) else { return false };

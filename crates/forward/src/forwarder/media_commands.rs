@@ -6,49 +6,58 @@ use wire::{PayloadType, Ssrc};
 
 use super::Forwarder;
 use super::commands::Refused;
+use super::targets::Need;
 use crate::consumer::{Consumer, Outlet};
-use crate::producer::{Codec, Encoding, Producer, Route};
+use crate::producer::{Codec, Encoding, Feed, Producer, Route};
 use crate::ring::Ring;
 use crate::slab::Index;
 use crate::{AddConsumer, AddProducer, ConfigureConsumer, ConsumerId, EncodingParameters, Kind, ProducerId};
 
 impl Forwarder {
-    pub(super) fn add_producer(&mut self, command: AddProducer) -> Result<(), Refused> {
+    pub(super) fn add_producer(&mut self, command: &AddProducer) -> Result<(), Refused> {
         let refused = |reason| ("AddProducer", command.producer.0, reason);
         let transport = self.transport(command.transport).ok_or(refused("unknown_transport"))?;
+        let at = self.insert_producer(command, Feed::Client { transport }).map_err(refused)?;
+        self.enter_known(transport, at, &command.encodings);
+        Ok(())
+    }
+
+    /// Adds a producer, wherever its packets come from; gives the reason when it cannot be.
+    pub(super) fn insert_producer(&mut self, command: &AddProducer, feed: Feed) -> Result<Index, &'static str> {
         if self.names.producers.contains_key(&command.producer) {
-            return Err(refused("producer_exists"));
+            return Err("producer_exists");
         }
         if !(1..=MAX_ENCODINGS).contains(&command.encodings.len()) {
-            return Err(refused("encoding_count"));
+            return Err("encoding_count");
         }
         if command.clock_rate == 0 {
-            return Err(refused("clock_rate"));
+            return Err("clock_rate");
         }
         let limits = Producer::ring_limits(command.kind);
         let encodings = command.encodings.iter().map(|parameters| {
             let ring = self.rings.insert(Ring::new(limits));
-            Encoding::new(parameters.rid.clone(), parameters.ssrc.map(Ssrc), ring)
+            Encoding::new(command.kind, parameters.rid.clone(), parameters.ssrc.map(Ssrc), ring)
         });
         let producer = Producer {
             id: command.producer,
-            transport,
+            feed,
             kind: command.kind,
             codec: Codec::from_mime_type(&command.mime_type, command.kind == Kind::Audio),
-            mid: command.mid,
+            mid: command.mid.clone(),
             clock_rate: command.clock_rate,
             payload_type: PayloadType(command.payload_type),
             rtx_payload_type: command.rtx_payload_type.map(PayloadType),
+            red_payload_type: command.red_payload_type.filter(|_| command.kind == Kind::Audio).map(PayloadType),
             nack: command.nack,
             wants_remb: command.remb && !command.transport_cc,
             encodings: encodings.collect(),
             outlets: Vec::new(),
+            taps: Vec::new(),
         };
         let at = self.producers.insert(producer);
         self.names.producers.insert(command.producer, at);
-        self.enter_known(transport, at, &command.encodings);
-        self.counters.producers = self.producers.len() as u64;
-        Ok(())
+        self.count_pipes();
+        Ok(at)
     }
 
     /// What is known before the first packet: signalled SSRCs, and those that an earlier producer of this section had.
@@ -86,19 +95,20 @@ impl Forwarder {
         for consumer in consumers {
             self.remove_consumer(consumer);
         }
-        let Some(producer) = self.producers.remove(at) else { return };
+        let Some(mut producer) = self.producers.remove(at) else { return };
         self.names.producers.remove(&producer.id);
+        self.pipes.forget(at, &mut producer);
         for encoding in &producer.encodings {
             self.rings.remove(encoding.ring);
         }
-        if let Some(entry) = self.transports.get_mut(producer.transport) {
+        if let Some(entry) = producer.transport().and_then(|transport| self.transports.get_mut(transport)) {
             entry.producers.retain(|other| *other != at);
             let rid_of =
                 |encoding| producer.encodings.get(usize::from(encoding)).and_then(|it: &Encoding| it.rid.clone());
             entry.inbound.forget(at, &producer.mid, rid_of);
         }
         self.levels.forget(at);
-        self.counters.producers = self.producers.len() as u64;
+        self.count_pipes();
     }
 
     pub(super) fn add_consumer(&mut self, now: Instant, command: AddConsumer) -> Result<(), Refused> {
@@ -122,7 +132,8 @@ impl Forwarder {
         // RFC 3711 3.3.1: starting in the lower half keeps the receiver's roll-over guess right when the first are lost.
         let first_index = u64::from(1 + self.rng.below(1 << 15));
         let rtx_index = u64::from(1 + self.rng.below(1 << 15));
-        let consumer = Consumer::new(command, producer.kind, producer_at, transport, &entry.extensions, rtx_index);
+        let indices = (first_index, rtx_index);
+        let consumer = Consumer::new(command, producer.kind, producer_at, transport, &entry.extensions, indices);
         let at = self.consumers.insert(consumer);
         entry.consumers.push(at);
         entry.outbound.insert(ssrc, at);
@@ -156,8 +167,8 @@ impl Forwarder {
         self.names.consumers.remove(&consumer.id);
         if let Some(producer) = self.producers.get_mut(consumer.producer) {
             producer.outlets.retain(|outlet| outlet.consumer != at);
-            producer.count_interest();
         }
+        self.count_interest(consumer.producer);
         if let Some(entry) = self.transports.get_mut(consumer.transport) {
             entry.consumers.retain(|other| *other != at);
             entry.outbound.remove(&consumer.ssrc);
@@ -170,7 +181,7 @@ impl Forwarder {
         let at = self.names.producers.get(&id).copied().ok_or(("RequestKeyframe", id.0, "unknown_producer"))?;
         let encodings = self.producers.get(at).map_or(0, |producer| producer.encodings.len());
         for encoding in 0..encodings as u8 {
-            self.request_keyframe(now, at, encoding, false);
+            self.request_keyframe(now, at, encoding, Need::Repair);
         }
         Ok(())
     }

@@ -11,9 +11,17 @@ mod feedback;
 mod flush;
 mod media;
 mod media_commands;
+mod mirrors;
 mod names;
+mod pipes;
 mod receive;
+mod red;
+mod repair;
+mod reports;
 mod route;
+#[cfg(feature = "testing")]
+mod sabotage;
+mod taps;
 mod targets;
 mod timers;
 
@@ -23,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use self::entry::TransportEntry;
 use self::names::Names;
+use self::pipes::Pipes;
 use crate::clock::Clock;
 use crate::consumer::Consumer;
 use crate::deadlines::Deadlines;
@@ -34,7 +43,7 @@ use crate::rng::Rng;
 use crate::slab::{Index, Slab};
 use crate::srtp::Profile;
 use crate::transport::{Transport, TransportEvent};
-use crate::{Counters, Event};
+use crate::{Counters, Event, Path};
 
 /// What a forwarder is built from.
 #[derive(Clone)]
@@ -47,8 +56,8 @@ pub struct ForwarderConfig {
 
 /// All transports, producers and consumers of one shard.
 ///
-/// In: `handle_command`, `handle_datagram`, `handle_timeout`, `handle_background`. Out: `flush`, `poll_event`,
-/// `poll_timeout`. The rest are getters.
+/// In: `handle_command`, `handle_datagram`, `handle_timeout`, `handle_background`, and of other shards `handle_pipe`. Out:
+/// `flush`, `poll_event`, `poll_timeout`, `poll_pipe`. The rest are getters.
 pub struct Forwarder {
     config: ForwarderConfig,
     clock: Clock,
@@ -66,8 +75,11 @@ pub struct Forwarder {
     /// Transports with queued DTLS datagrams, served in turn.
     background: VecDeque<Index>,
     levels: LevelWindow,
+    /// When the transports are reported about; `None` while none is connected.
+    reports_due: Option<Instant>,
     /// Closed transports whose goodbye is still to be sent.
     farewells: Vec<Transport>,
+    pipes: Pipes,
 }
 
 impl Forwarder {
@@ -88,11 +100,14 @@ impl Forwarder {
             dirty: Vec::new(),
             background: VecDeque::new(),
             levels: LevelWindow::default(),
+            reports_due: None,
             farewells: Vec::new(),
+            pipes: Pipes::default(),
         }
     }
 
-    // ---- in: `handle_command` is in `commands`, `handle_datagram` in `receive`, `handle_timeout` in `timers`
+    // ---- in: `handle_command` is in `commands`, `handle_datagram` in `receive`, `handle_timeout` in `timers`,
+    // `handle_pipe` and `poll_pipe` in `pipes`
 
     /// Handles at most `budget` queued DTLS and SCTP datagrams; true when more wait.
     pub fn handle_background(&mut self, now: Instant, budget: usize) -> bool {
@@ -120,10 +135,21 @@ impl Forwarder {
     /// The earliest deadline.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
         let transports = self.deadlines.peek().map(|(at, _)| at);
-        transports.into_iter().chain(self.levels.poll_timeout()).min()
+        let others = [self.levels.poll_timeout(), self.reports_due, self.pipes.poll_timeout()];
+        transports.into_iter().chain(others.into_iter().flatten()).min()
+    }
+
+    /// The next TCP path that belongs to no transport any more; its connection may be closed once all is written.
+    pub fn poll_released_path(&mut self) -> Option<Path> {
+        self.names.poll_released()
     }
 
     // ---- getters
+
+    /// Whether a verified check came over this path, and its transport still exists.
+    pub fn knows(&self, path: Path) -> bool {
+        self.names.path(path).is_some()
+    }
 
     /// What was counted so far.
     pub fn counters(&self) -> &Counters {
@@ -151,12 +177,16 @@ impl Forwarder {
             TransportEvent::Connected { path, profile } => {
                 entry.connected = true;
                 self.counters.transports_connected += 1;
-                let remote = path.remote;
-                self.events.push_back(Event::TransportConnected { transport, remote, srtp_profile: profile.as_str() });
+                self.count_selected(path);
+                let Path { protocol, remote, .. } = path;
+                let srtp_profile = profile.as_str();
+                self.events.push_back(Event::TransportConnected { transport, remote, srtp_profile, protocol });
                 self.handle_connected(now, at);
             }
             TransportEvent::PathChanged(path) => {
-                self.events.push_back(Event::PathChanged { transport, remote: path.remote });
+                self.count_selected(path);
+                let Path { protocol, remote, .. } = path;
+                self.events.push_back(Event::PathChanged { transport, remote, protocol });
             }
             TransportEvent::PathForgotten(path) => self.names.forget_path(path, at),
             TransportEvent::UfragRetired(ufrag) => self.names.forget_ufrag(&ufrag, at),
@@ -179,6 +209,7 @@ impl Forwarder {
 
     /// Media may flow: the consumers of this transport start.
     fn handle_connected(&mut self, now: Instant, at: Index) {
+        self.start_transport_reports(now);
         let consumers = self.transports.get(at).map(|entry| entry.consumers.clone()).unwrap_or_default();
         for consumer in consumers {
             self.retarget_consumer(now, consumer);

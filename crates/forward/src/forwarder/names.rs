@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::slab::Index;
-use crate::{ConsumerId, Path, ProducerId, TransportId};
+use crate::{ConsumerId, Path, PathProtocol, ProducerId, TransportId};
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -12,6 +12,8 @@ pub(super) struct Names {
     pub(super) consumers: HashMap<ConsumerId, Index>,
     paths: HashMap<Path, Index>,
     ufrags: HashMap<String, Index>,
+    /// TCP paths that belong to nobody any more.
+    released: Vec<Path>,
 }
 
 impl Names {
@@ -33,7 +35,20 @@ impl Names {
     pub(super) fn forget_path(&mut self, path: Path, at: Index) {
         if self.path(path) == Some(at) {
             self.paths.remove(&path);
+            if path.protocol == PathProtocol::Tcp {
+                self.released.push(path);
+            }
         }
+    }
+
+    /// A TCP path whose connection is of no use any more.
+    pub(super) fn poll_released(&mut self) -> Option<Path> {
+        while let Some(path) = self.released.pop() {
+            if !self.paths.contains_key(&path) {
+                return Some(path);
+            }
+        }
+        None
     }
 
     pub(super) fn learn_ufrag(&mut self, ufrag: &str, at: Index) {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use wire::demux::{Protocol, classify};
 
 use super::Forwarder;
-use crate::Path;
 use crate::slab::Index;
 use crate::transport::{CloseReason, Drop, StunOutcome, StunRejection};
+use crate::{Path, PathProtocol};
 
 impl Forwarder {
     /// Takes one datagram; RTP is decrypted in place. `received` is the kernel's receive time.
@@ -22,6 +22,16 @@ impl Forwarder {
             Protocol::Dtls => self.handle_dtls(now, path, datagram),
             Protocol::ChannelData | Protocol::Unknown => self.counters.drop_unknown_protocol += 1,
         }
+    }
+
+    /// The TCP connection of this path is closed.
+    pub fn handle_path_closed(&mut self, now: Instant, path: Path) {
+        let Some(at) = self.names.path(path) else { return };
+        self.names.forget_path(path, at);
+        if let Some(entry) = self.transports.get_mut(at) {
+            entry.transport.handle_path_closed(now, path);
+        }
+        self.settle(now, at);
     }
 
     fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) {
@@ -89,6 +99,14 @@ impl Forwarder {
             Drop::TooOld => &mut self.counters.drop_too_old,
         };
         *counter += 1;
+    }
+
+    pub(super) fn count_selected(&mut self, path: Path) {
+        match path.protocol {
+            PathProtocol::Udp => self.counters.paths_selected_udp += 1,
+            PathProtocol::Tcp => self.counters.paths_selected_tcp += 1,
+            PathProtocol::Relay => self.counters.paths_selected_relay += 1,
+        }
     }
 
     pub(super) fn count_closed(&mut self, reason: CloseReason) {

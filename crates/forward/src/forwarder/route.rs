@@ -54,7 +54,7 @@ impl Forwarder {
 
 fn route_within(at: Index, producer: &Producer, packet: &RtpPacket<'_>, parsed: &Parsed<'_>) -> Option<Route> {
     let is_rtx = Some(packet.payload_type) == producer.rtx_payload_type;
-    if !is_rtx && packet.payload_type != producer.payload_type {
+    if !is_rtx && !producer.is_media(packet.payload_type) {
         return None;
     }
     let rid = if is_rtx { parsed.repaired_rid.or(parsed.rid) } else { parsed.rid };

@@ -8,6 +8,9 @@ use wire::{RtpTimestamp, Ssrc};
 use super::Forwarder;
 use crate::Event;
 use crate::consumer::Consumer;
+use crate::pipe::What;
+use crate::producer::{Feed, Producer};
+use crate::report::NtpOrigin;
 use crate::slab::Index;
 
 impl Forwarder {
@@ -23,6 +26,7 @@ impl Forwarder {
         }
         self.counters.timers = self.deadlines.len() as u64;
         self.report_levels(now);
+        self.report_transports(now);
     }
 
     fn report_levels(&mut self, now: Instant) {
@@ -47,6 +51,7 @@ impl Forwarder {
         }
         for consumer in &consumers {
             self.send_sender_report(now, at, *consumer);
+            self.probe_tail(now, at, *consumer);
         }
         self.next_deadline(at, &producers, &consumers)
     }
@@ -59,7 +64,10 @@ impl Forwarder {
         let inbound = encodings.flat_map(|encoding| {
             [encoding.nack.poll_timeout(), encoding.keyframes.poll_timeout(), encoding.poll_silence()]
         });
-        let outbound = consumers.iter().filter_map(|at| self.consumers.get(*at)).map(|consumer| consumer.report_due);
+        let outbound = consumers
+            .iter()
+            .filter_map(|at| self.consumers.get(*at))
+            .flat_map(|consumer| [consumer.report_due, consumer.probe.map(|probe| probe.due)]);
         own.into_iter().chain(inbound).chain(outbound).flatten().min()
     }
 
@@ -104,6 +112,7 @@ impl Forwarder {
         let Some(producer) = self.producers.get_mut(producer_at) else { return };
         if producer.encodings[usize::from(encoding_at)].falls_silent(now) {
             self.events.push_back(Event::EncodingLost { producer: producer.id, encoding: encoding_at });
+            self.pipe_note(producer_at, What::Silent { encoding: encoding_at });
             self.retarget(now, producer_at, None);
         }
     }
@@ -189,7 +198,7 @@ impl Forwarder {
         let producer = self.producers.get(consumer.producer)?;
         let encoding =
             producer.encodings.get(usize::from(run.encoding)).filter(|encoding| encoding.epoch == run.epoch)?;
-        let origin = self.transports.get(producer.transport)?.origin;
+        let origin = self.origin_of(producer)?;
         let by_report = encoding
             .sender
             .zip(origin.to_publisher(self.clock.ntp(now)))
@@ -199,6 +208,14 @@ impl Forwarder {
             timestamp.wrapping_add((elapsed_us * u64::from(producer.clock_rate) / 1_000_000) as u32)
         });
         by_report.or(by_arrival).map(|timestamp| RtpTimestamp(timestamp.wrapping_add(run.timestamp_delta)))
+    }
+
+    /// How far a publisher's clock is from ours.
+    pub(super) fn origin_of(&self, producer: &Producer) -> Option<NtpOrigin> {
+        match &producer.feed {
+            Feed::Client { transport } => self.transports.get(*transport).map(|entry| entry.origin),
+            Feed::Pipe(mirror) => Some(mirror.origin),
+        }
     }
 }
 

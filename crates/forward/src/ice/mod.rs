@@ -4,6 +4,8 @@
 //! media at somebody else's address. In: `handle_*`. Out: `poll_*`.
 
 pub(crate) mod credentials;
+#[cfg(test)]
+mod nomination_tests;
 mod path;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,8 @@ pub(crate) struct Agent {
     remote: Option<Credentials>,
     nonces: Nonces,
     tie_breaker: u64,
+    /// Counts restarts.
+    generation: u32,
     paths: PathTable,
     last_verified: Option<Instant>,
     outbound: VecDeque<(Path, Vec<u8>)>,
@@ -49,6 +53,7 @@ impl Agent {
             remote: None,
             tie_breaker: u64::from_be_bytes(nonces.draw()),
             nonces,
+            generation: 0,
             paths: PathTable::default(),
             last_verified: None,
             outbound: VecDeque::new(),
@@ -68,6 +73,7 @@ impl Agent {
     }
 
     pub(crate) fn restart(&mut self, ufrag: String, password: &str) {
+        self.generation += 1;
         let replaced = std::mem::replace(&mut self.local, Credentials::new(ufrag, password));
         if let Some(older) = self.previous.replace(replaced) {
             self.events.push_back(IceEvent::Retired(older.ufrag));
@@ -99,6 +105,11 @@ impl Agent {
         if let Some(state) = self.paths.get(path).filter(|state| !state.validated) {
             state.note_received(len);
         }
+    }
+
+    /// The connection that carried this path is closed.
+    pub(crate) fn handle_path_closed(&mut self, now: Instant, path: Path) {
+        self.events.extend(self.paths.remove(now, path).map(IceEvent::Selected));
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -185,15 +196,17 @@ impl Agent {
         if renewed && let Some(retired) = self.previous.take() {
             self.events.push_back(IceEvent::Retired(retired.ufrag));
         }
-        let selected = if request.use_candidate() {
-            self.paths.nominate(now, path)
-        } else if self.paths.selected().is_none() {
-            // libwebrtc's first checks carry no nomination, and media need not wait for one.
-            self.paths.reconsider(now, path)
-        } else {
-            None
-        };
-        self.events.extend(selected.map(IceEvent::Selected));
+        if let Some(state) = self.paths.get(path) {
+            state.priority = request.priority().unwrap_or(0);
+            if renewed {
+                state.generation = self.generation;
+            }
+        }
+        if request.use_candidate() {
+            self.paths.nominate(now, path);
+        }
+        // Without one, too: libwebrtc's first checks carry no nomination, Firefox's last ones neither.
+        self.events.extend(self.paths.reconsider(now, path).map(IceEvent::Selected));
         self.check_unless_proven(now, path);
         StunOutcome::Verified { new_path }
     }

@@ -14,10 +14,10 @@ fn agent() -> Agent {
 }
 
 fn path(nth: u8) -> Path {
-    Path {
-        local: "192.0.2.1:7882".parse().unwrap(),
-        remote: format!("[2001:db8::{nth}]:{}", 5_000 + u16::from(nth)).parse().unwrap(),
-    }
+    Path::udp(
+        "192.0.2.1:7882".parse().unwrap(),
+        format!("[2001:db8::{nth}]:{}", 5_000 + u16::from(nth)).parse().unwrap(),
+    )
 }
 
 fn server() -> Credentials {

@@ -29,6 +29,8 @@ pub(crate) struct Inspection {
     pub(crate) start: Start,
     pub(crate) picture_id: Option<u16>,
     pub(crate) tl0_picture_index: Option<u8>,
+    /// No other frame needs this one, or nobody knows.
+    pub(crate) skippable: bool,
 }
 
 impl Codec {
@@ -49,19 +51,21 @@ impl Codec {
     /// Reads a payload; whatever does not parse is no start.
     #[inline]
     pub(crate) fn inspect(self, payload: &[u8], descriptor: Option<&[u8]>) -> Inspection {
-        let nothing = Inspection { start: Start::No, picture_id: None, tl0_picture_index: None };
+        let nothing = Inspection { start: Start::No, picture_id: None, tl0_picture_index: None, skippable: true };
         match self {
-            Self::Audio => nothing,
+            Self::Audio => Inspection { skippable: false, ..nothing },
             Self::OtherVideo => Inspection { start: Start::Keyframe, ..nothing },
             Self::Vp8 => vp8::parse(payload).map_or(nothing, |read| Inspection {
                 start: keyframe_if(read.is_keyframe),
                 picture_id: read.picture_id.map(vp8::PictureId::value),
                 tl0_picture_index: read.tl0picidx,
+                skippable: read.non_reference || read.tid.is_some_and(|layer| layer >= VP8_TOP_LAYER),
             }),
-            Self::Vp9 => {
-                let start = vp9::parse(payload).is_ok_and(|read| read.is_keyframe());
-                Inspection { start: keyframe_if(start), ..nothing }
-            }
+            Self::Vp9 => vp9::parse(payload).map_or(nothing, |read| Inspection {
+                start: keyframe_if(read.is_keyframe()),
+                skippable: read.temporal_id > 0,
+                ..nothing
+            }),
             Self::H264 => Inspection { start: inspect_h264(payload), ..nothing },
             Self::Av1 => Inspection { start: keyframe_if(starts_av1_keyframe(payload, descriptor)), ..nothing },
         }
@@ -86,6 +90,9 @@ fn starts_av1_keyframe(payload: &[u8], descriptor: Option<&[u8]>) -> bool {
 fn keyframe_if(starts: bool) -> Start {
     if starts { Start::Keyframe } else { Start::No }
 }
+
+// Of three layers. Of two, the upper one's frames say themselves that nobody refers to them.
+const VP8_TOP_LAYER: u8 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -112,5 +119,18 @@ mod tests {
         assert_eq!(start(Codec::Av1, &[0x10, 1]), Start::No);
         let descriptor = Codec::Av1.inspect(&[0x10, 1], Some(&[0x80, 0, 1, 0x80]));
         assert_eq!(descriptor.start, Start::Keyframe);
+    }
+
+    #[test]
+    fn what_no_frame_refers_to_is_skippable() {
+        let skippable = |codec: Codec, payload: &[u8]| codec.inspect(payload, None).skippable;
+        // TID 0, 1 and 2; N without layers.
+        let layered = |n: u8, tid: u8| [0x90 | n, 0xE0, 0x80, 1, 1, tid << 6, 1];
+        assert_eq!([0, 1, 2].map(|tid| skippable(Codec::Vp8, &layered(0, tid))), [false, false, true]);
+        assert!(skippable(Codec::Vp8, &layered(0x20, 1)));
+        assert!(skippable(Codec::Vp8, &[0x30, 1, 0]));
+        assert!(!skippable(Codec::Vp8, &[0x10, 1, 0]));
+        assert!(skippable(Codec::H264, &[0x67, 1, 2]), "who knows");
+        assert!(!skippable(Codec::Audio, &[1, 2, 3]));
     }
 }

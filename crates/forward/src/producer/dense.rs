@@ -73,6 +73,15 @@ impl DenseMap {
         highest.checked_add_signed(i64::from(seq.wrapping_sub(highest as u16) as i16))
     }
 
+    /// The number that a packet with media has, or would get as the next one; `None` before the first packet.
+    pub(crate) fn dense_of(&self, index: u64) -> Option<u64> {
+        let highest = self.highest?;
+        if index <= highest {
+            return self.find(index);
+        }
+        (index - highest <= MAX_JUMP).then(|| self.highest_dense + (index - highest))
+    }
+
     /// The stream starts over (another SSRC, a jump): whatever index comes next, dense numbers go on behind the newest.
     pub(crate) fn start_over(&mut self) {
         self.breaks.clear();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use wire::Ssrc;
 
 use super::dense::DenseMap;
+use crate::Kind;
 use crate::keyframe::KeyframeRequests;
 use crate::nack::NackList;
 use crate::report::{ReceiveStats, SenderTime};
@@ -39,7 +40,7 @@ pub(crate) struct Encoding {
 }
 
 impl Encoding {
-    pub(crate) fn new(rid: Option<String>, ssrc: Option<Ssrc>, ring: Index) -> Self {
+    pub(crate) fn new(kind: Kind, rid: Option<String>, ssrc: Option<Ssrc>, ring: Index) -> Self {
         Self {
             rid,
             ssrc,
@@ -48,7 +49,7 @@ impl Encoding {
             epoch: 0,
             stats: ReceiveStats::default(),
             sender: None,
-            nack: NackList::default(),
+            nack: NackList::new(kind),
             keyframes: KeyframeRequests::default(),
             last_packet_at: None,
             rebound_at: None,
@@ -82,6 +83,16 @@ impl Encoding {
         self.keyframes = KeyframeRequests::default();
         self.last_keyframe = None;
         self.newest = None;
+    }
+
+    /// At the other end of a pipe: the source's epoch.
+    pub(crate) fn adopt(&mut self, epoch: u16) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.sender = None;
+            self.last_keyframe = None;
+            self.newest = None;
+        }
     }
 
     /// Whether it fell silent; says so once.

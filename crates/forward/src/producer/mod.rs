@@ -3,11 +3,13 @@
 mod codec;
 mod dense;
 mod encoding;
+mod feed;
 mod inbound;
 
 pub(crate) use codec::{Codec, Inspection, Start};
 pub(crate) use dense::Place;
 pub(crate) use encoding::Encoding;
+pub(crate) use feed::{Feed, Mirror, Tap};
 pub(crate) use inbound::{InboundTable, Route};
 
 use wire::PayloadType;
@@ -20,13 +22,14 @@ use crate::{Kind, ProducerId};
 #[derive(Debug)]
 pub(crate) struct Producer {
     pub(crate) id: ProducerId,
-    pub(crate) transport: Index,
+    pub(crate) feed: Feed,
     pub(crate) kind: Kind,
     pub(crate) codec: Codec,
     pub(crate) mid: String,
     pub(crate) clock_rate: u32,
     pub(crate) payload_type: PayloadType,
     pub(crate) rtx_payload_type: Option<PayloadType>,
+    pub(crate) red_payload_type: Option<PayloadType>,
     pub(crate) nack: bool,
     /// REMB is sent only where transport-wide feedback was not negotiated.
     pub(crate) wants_remb: bool,
@@ -34,14 +37,36 @@ pub(crate) struct Producer {
     pub(crate) encodings: Vec<Encoding>,
     /// The forwarding state of each consumer, side by side: one packet visits them all.
     pub(crate) outlets: Vec<Outlet>,
+    /// The other shards that it is carried to; mostly none.
+    pub(crate) taps: Vec<Tap>,
 }
 
 impl Producer {
+    /// Whose media it is; `None` when that client is another shard's.
+    pub(crate) fn transport(&self) -> Option<Index> {
+        match self.feed {
+            Feed::Client { transport } => Some(transport),
+            Feed::Pipe(_) => None,
+        }
+    }
+
+    pub(crate) fn mirror(&mut self) -> Option<&mut Mirror> {
+        match &mut self.feed {
+            Feed::Client { .. } => None,
+            Feed::Pipe(mirror) => Some(mirror),
+        }
+    }
+
     /// The encoding that a consumer with this cap should get: the best that lives at or below it, else the lowest that lives.
     pub(crate) fn target(&self, cap: u8) -> Option<u8> {
         let lives = |encoding: &usize| self.encodings[*encoding].lives;
         let best = (0..self.encodings.len()).rev().filter(|encoding| *encoding <= usize::from(cap)).find(lives);
         best.or_else(|| (0..self.encodings.len()).find(lives)).map(|encoding| encoding as u8)
+    }
+
+    /// Whether packets of this payload type may carry its media; not retransmissions.
+    pub(crate) fn is_media(&self, payload_type: PayloadType) -> bool {
+        payload_type == self.payload_type || Some(payload_type) == self.red_payload_type
     }
 
     pub(crate) fn outlet_of(&mut self, consumer: Index) -> Option<&mut Outlet> {
@@ -57,8 +82,12 @@ impl Producer {
         }
     }
 
-    /// Whether an outlet waits for a keyframe of this encoding.
+    /// Whether an outlet, here or on another shard, waits for a keyframe of this encoding.
     pub(crate) fn is_awaited(&self, encoding: u8) -> bool {
+        self.taps.iter().any(|tap| tap.awaits(encoding)) || self.is_awaited_here(encoding)
+    }
+
+    pub(crate) fn is_awaited_here(&self, encoding: u8) -> bool {
         self.outlets.iter().any(|outlet| outlet.awaits(encoding, self.encodings[usize::from(encoding)].epoch))
     }
 

@@ -4,6 +4,7 @@
 //! `Overflow`; the client is pushed back by not polling its messages.
 
 mod channel;
+mod pieces;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use wire::dcep::{self, Dcep, Open, Reliability, ppid};
 
 pub use self::channel::ChannelParameters;
 use self::channel::{Channel, Channels, State};
+use self::pieces::Pieces;
 use self::socket::{DcSctp, Delivery, MESSAGE_MAX, Message, Socket, SocketEvent};
 use crate::transport::Refusal;
 
@@ -40,6 +42,7 @@ pub(crate) struct DataChannels {
     parity: Parity,
     remote_port: u16,
     socket: Option<DcSctp>,
+    pieces: Pieces,
     connected: bool,
     channels: Channels,
     /// Messages on streams that nobody has opened yet: an unordered channel's data may overtake its announcement.
@@ -57,6 +60,7 @@ impl DataChannels {
             parity,
             remote_port: DEFAULT_PORT,
             socket: None,
+            pieces: Pieces::new(),
             connected: false,
             channels: Channels::default(),
             early: VecDeque::new(),
@@ -130,9 +134,14 @@ impl DataChannels {
 
     // ---- in
 
-    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &[u8]) {
+    /// False when it was too much of too little.
+    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &[u8]) -> bool {
+        if !self.pieces.admit(packet) {
+            return false;
+        }
         self.socket(now).handle_packet(now, packet);
         self.drain(now);
+        true
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -156,13 +165,23 @@ impl DataChannels {
             if self.paused {
                 return None;
             }
-            let message = self.socket.as_mut()?.poll_message()?;
+            let Some(message) = self.socket.as_mut()?.poll_message() else {
+                self.pieces.handle_read();
+                return None;
+            };
             self.handle_message(now, message);
         }
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.socket.as_ref()?.poll_timeout()
+    }
+
+    // ---- for tests
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn fuse(&mut self) -> Option<&mut crate::fuse::Fuse> {
+        self.socket.as_mut().map(DcSctp::fuse)
     }
 
     // ---- details

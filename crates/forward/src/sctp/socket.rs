@@ -7,6 +7,8 @@ use dcsctp::api::{
     DcSctpSocket, Message as DcMessage, Options, PpId, SendOptions, SocketEvent as DcEvent, SocketTime, StreamId,
 };
 
+use crate::fuse::Fuse;
+
 /// How one message is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Delivery {
@@ -56,6 +58,9 @@ pub(super) struct DcSctp {
     inner: Box<dyn DcSctpSocket>,
     packets: VecDeque<Vec<u8>>,
     events: VecDeque<SocketEvent>,
+    /// As of the last step: asking must not be able to panic.
+    due: Option<Instant>,
+    fuse: Fuse,
 }
 
 impl DcSctp {
@@ -74,10 +79,23 @@ impl DcSctp {
             max_timer_backoff_duration: Some(LONGEST_TIMER),
             ..Options::default()
         };
-        Self { base: now, inner: dcsctp::new_socket("", &options), packets: VecDeque::new(), events: VecDeque::new() }
+        Self {
+            base: now,
+            inner: dcsctp::new_socket("", &options),
+            packets: VecDeque::new(),
+            events: VecDeque::new(),
+            due: None,
+            fuse: Fuse::default(),
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn fuse(&mut self) -> &mut Fuse {
+        &mut self.fuse
     }
 
     fn advance(&mut self, now: Instant) {
+        self.fuse.pass();
         self.inner.advance_time(SocketTime::zero() + now.saturating_duration_since(self.base));
     }
 
@@ -96,6 +114,8 @@ impl DcSctp {
                 _ => {}
             }
         }
+        let at = self.inner.poll_timeout();
+        self.due = (at != SocketTime::infinite_future()).then(|| self.base + (at - SocketTime::zero()));
     }
 }
 
@@ -147,17 +167,26 @@ impl Socket for DcSctp {
     }
 
     fn poll_message(&mut self) -> Option<Message> {
+        self.fuse.pass();
         let message = self.inner.get_next_message()?;
+        // Room in the window may be worth a packet.
+        self.drain();
         Some(Message { stream: message.stream_id.0, protocol: message.ppid.0, payload: message.payload })
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let at = self.inner.poll_timeout();
-        (at != SocketTime::infinite_future()).then(|| self.base + (at - SocketTime::zero()))
+        self.due
     }
 
     fn buffered(&self, stream: u16) -> usize {
+        self.fuse.pass();
         self.inner.buffered_amount(StreamId(stream))
+    }
+}
+
+impl Drop for DcSctp {
+    fn drop(&mut self) {
+        self.fuse.pass();
     }
 }
 

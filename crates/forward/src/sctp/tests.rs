@@ -278,3 +278,99 @@ fn random_and_truncated_packets_change_nothing() {
     link.run(100);
     assert_eq!(link.payloads(), [b"payload"]);
 }
+
+/// What somebody with an association of its own and no stack at all can send.
+struct Forger {
+    header: [u8; 12],
+    tsn: u32,
+}
+
+impl Forger {
+    /// Goes on where the client of the link has stopped.
+    fn after(link: &mut Link) -> Self {
+        assert!(link.client.send(link.now, "_reliable", &[7; 50]));
+        let packet = link.client.poll_packet().unwrap();
+        link.server.handle_packet(link.now, &packet);
+        link.collect();
+        assert_eq!(packet[12], 0, "a DATA chunk");
+        let tsn = u32::from_be_bytes(packet[16..20].try_into().unwrap());
+        Self { header: packet[..12].try_into().unwrap(), tsn }
+    }
+
+    /// `count` chunks of one byte each on the channel's stream.
+    fn packet(&mut self, count: u16, flags: u8, stream_seq: impl Fn(u16) -> u16) -> Vec<u8> {
+        let mut packet = self.header.to_vec();
+        for number in 0..count {
+            self.tsn = self.tsn.wrapping_add(1);
+            packet.extend([0, flags, 0, 17]);
+            packet.extend(self.tsn.to_be_bytes());
+            packet.extend([0, 0]);
+            packet.extend(stream_seq(number).to_be_bytes());
+            packet.extend([0, 0, 0, 53, 9, 0, 0, 0]);
+        }
+        packet[8..12].fill(0);
+        let checksum = crc32c(&packet).to_le_bytes();
+        packet[8..12].copy_from_slice(&checksum);
+        packet
+    }
+}
+
+fn crc32c(bytes: &[u8]) -> u32 {
+    let fold = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0x82F6_3B78 } else { crc >> 1 })
+    };
+    !bytes.iter().fold(u32::MAX, fold)
+}
+
+#[test]
+fn pieces_of_one_byte_are_taken_as_far_as_an_honest_stack_would_send_them() {
+    let mut link = Link::with_channel(reliable("_reliable", None));
+    let mut forger = Forger::after(&mut link);
+    let mut taken = 0;
+    for _ in 0..5_000 {
+        // The middle of a message that never ends.
+        let packet = forger.packet(50, 0, |_| 2);
+        taken += usize::from(link.server.handle_packet(link.now, &packet)) * 50;
+        while link.server.poll_packet().is_some() {}
+    }
+    assert!((100..1_000).contains(&taken), "{taken} pieces of 250,000");
+}
+
+#[test]
+fn messages_of_one_byte_are_bounded_while_reading_is_paused() {
+    let mut link = Link::with_channel(reliable("_reliable", None));
+    let mut forger = Forger::after(&mut link);
+    link.server_events.clear();
+    link.server.pause(true);
+    let (mut taken, mut seq) = (0_usize, 2_u16);
+    for _ in 0..2_000 {
+        let before = (forger.tsn, seq);
+        let packet = forger.packet(50, 3, |number| seq + number);
+        if link.server.handle_packet(link.now, &packet) {
+            (taken, seq) = (taken + 50, seq + 50);
+        } else {
+            (forger.tsn, seq) = before;
+        }
+        while link.server.poll_packet().is_some() {}
+    }
+    assert!((10_000..20_000).contains(&taken), "{taken} messages of 100,000");
+    // Read again, nothing that was taken is lost and more is welcome.
+    link.server.pause(false);
+    let read = |link: &mut Link| std::iter::from_fn(|| link.server.poll_event(link.now)).count();
+    assert_eq!(read(&mut link), taken);
+    let packet = forger.packet(50, 3, |number| seq + number);
+    assert!(link.server.handle_packet(link.now, &packet));
+    assert_eq!(read(&mut link), 50);
+}
+
+#[test]
+fn honest_messages_of_every_size_are_never_taken_for_a_flood() {
+    for len in [1, 9, 10, 11, 20, 60, 200, 300, 1_000, 1_200, 3_000] {
+        let mut link = Link::with_channel(reliable("_reliable", None));
+        for _ in 0..1_000 {
+            assert!(link.client.send(link.now, "_reliable", &vec![1; len]));
+        }
+        link.run(3_000);
+        assert_eq!(link.payloads().len(), 1_000, "messages of {len} bytes");
+    }
+}

@@ -4,6 +4,9 @@
 //! Shape as [`Transport`](crate::transport::Transport): `handle_*` in, `poll_*` out, no sockets, no clock.
 
 mod checks;
+mod shards;
+
+pub use shards::Shards;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,6 +27,15 @@ use crate::sctp::ChannelParameters;
 use crate::srtp::{Profile, SrtpOutbound};
 use crate::transport::session::{Session, SessionEvent};
 use crate::transport::{Drop, InboundRtp, Refusal, Remote, TransportEvent};
+
+/// A third-party state machine that a test can make panic: `Forwarder::sabotage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Machine {
+    /// OpenSSL.
+    Dtls,
+    /// dcSCTP.
+    Sctp,
+}
 
 /// What the client shows in the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

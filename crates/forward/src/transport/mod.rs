@@ -63,6 +63,8 @@ pub struct Transport {
     ice: Agent,
     session: Session,
     events: VecDeque<TransportEvent>,
+    /// The path that was told last; there may be none now.
+    last_path: Option<Path>,
     closed: bool,
 }
 
@@ -76,6 +78,7 @@ impl Transport {
             ice: Agent::new(config.ufrag, &config.password, seed),
             session: Session::new(Role::Server, context, config.srtp_profiles),
             events: VecDeque::new(),
+            last_path: None,
             closed: false,
         }
     }
@@ -166,6 +169,13 @@ impl Transport {
         self.session.unprotect_rtcp(packet)
     }
 
+    /// The TCP connection of this path is closed: nothing can be sent there any more.
+    pub fn handle_path_closed(&mut self, now: Instant, path: Path) {
+        if !self.closed {
+            self.ice.handle_path_closed(now, path);
+        }
+    }
+
     /// Runs what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.closed {
@@ -203,11 +213,13 @@ impl Transport {
         }
         while let Some(event) = self.ice.poll_event() {
             match event {
-                IceEvent::Selected(path) if self.session.is_connected() => {
-                    return Some(TransportEvent::PathChanged(path));
+                IceEvent::Selected(path) => {
+                    self.last_path = Some(path);
+                    // The first selection is told by `Connected`.
+                    if self.session.is_connected() {
+                        return Some(TransportEvent::PathChanged(path));
+                    }
                 }
-                // The first selection is told by `Connected`.
-                IceEvent::Selected(_) => {}
                 IceEvent::Forgotten(path) => return Some(TransportEvent::PathForgotten(path)),
                 IceEvent::Retired(ufrag) => return Some(TransportEvent::UfragRetired(ufrag)),
             }
@@ -217,7 +229,7 @@ impl Transport {
         }
         match self.session.poll_event(now)? {
             SessionEvent::Connected(profile) => {
-                let path = self.ice.selected()?;
+                let path = self.last_path?;
                 Some(TransportEvent::Connected { path, profile })
             }
             SessionEvent::Closed(reason) => {
@@ -265,6 +277,12 @@ impl Transport {
     /// The local ufrags that are valid now: one, or two during an ICE restart.
     pub fn ufrags(&self) -> impl Iterator<Item = &str> + '_ {
         self.ice.ufrags()
+    }
+
+    /// For tests: see `Forwarder::sabotage`.
+    #[cfg(feature = "testing")]
+    pub(crate) fn sabotage(&mut self, machine: crate::testing::Machine) -> bool {
+        self.session.sabotage(machine)
     }
 
     // ---- details

@@ -47,10 +47,6 @@ struct Media {
 
 impl Session {
     pub(crate) fn new(role: Role, context: SslContext, profiles: Arc<[Profile]>) -> Self {
-        let parity = match role {
-            Role::Server => Parity::Odd,
-            Role::Client => Parity::Even,
-        };
         Self {
             role,
             context,
@@ -58,7 +54,7 @@ impl Session {
             expected: None,
             endpoint: None,
             media: None,
-            data: DataChannels::new(parity),
+            data: DataChannels::new(parity_of(role)),
             has_data: None,
             inbound: VecDeque::new(),
             events: VecDeque::new(),
@@ -92,6 +88,16 @@ impl Session {
         if self.endpoint.is_none() {
             self.guard(|session| session.make_endpoint(now));
         }
+    }
+
+    /// For tests: see `Forwarder::sabotage`.
+    #[cfg(feature = "testing")]
+    pub(crate) fn sabotage(&mut self, machine: crate::testing::Machine) -> bool {
+        let fuse = match machine {
+            crate::testing::Machine::Dtls => self.endpoint.as_mut().map(Endpoint::fuse),
+            crate::testing::Machine::Sctp => self.data.fuse(),
+        };
+        fuse.map(crate::fuse::Fuse::light).is_some()
     }
 
     pub(crate) fn open_channel(&mut self, now: Instant, parameters: ChannelParameters) -> Result<(), Refusal> {
@@ -231,7 +237,13 @@ impl Session {
             return None;
         }
         let result = catch_unwind(AssertUnwindSafe(|| run(self)));
-        result.map_err(|_panic| self.end(CloseReason::InternalError)).ok()
+        result.map_err(|_panic| self.discard()).ok()
+    }
+
+    /// After a panic the machines are in no state to be touched again.
+    fn discard(&mut self) {
+        self.endpoint = None;
+        self.end(CloseReason::InternalError);
     }
 
     fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
@@ -256,7 +268,10 @@ impl Session {
         while let Some(event) = self.endpoint.as_mut().and_then(Endpoint::poll_event) {
             match event {
                 DtlsEvent::Connected(keys) => self.connect(now, &keys),
-                DtlsEvent::Data(packet) if self.has_data == Some(true) => self.data.handle_packet(now, &packet),
+                _ if self.closed => {}
+                DtlsEvent::Data(packet) if self.has_data == Some(true) => {
+                    self.dropped += u64::from(!self.data.handle_packet(now, &packet));
+                }
                 DtlsEvent::Data(_) => self.dropped += 1,
                 DtlsEvent::Closed(reason) => self.end(reason),
             }
@@ -310,6 +325,17 @@ impl Session {
         self.closed = true;
         self.media = None;
         self.inbound.clear();
+        let data = std::mem::replace(&mut self.data, DataChannels::new(parity_of(self.role)));
+        // Its end may panic like any other step. OpenSSL's is not Rust.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(data)));
+    }
+}
+
+/// RFC 8832 section 6.
+fn parity_of(role: Role) -> Parity {
+    match role {
+        Role::Server => Parity::Odd,
+        Role::Client => Parity::Even,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use wire::rtcp::{self, Rtcp};
 
-use crate::support::{Consume, Publish, RtpSpec, World, ms};
+use crate::support::{Consume, Publish, RtpSpec, Video, World, ms};
 
 /// Timestamp, payload and dependency descriptor of a packet.
 type Sent<'a> = (u32, &'a [u8], Option<&'a [u8]>);
@@ -102,4 +102,25 @@ fn a_stream_that_starts_with_a_keyframe_is_not_asked_for_one() {
     assert!(world.clients[alice].plis().is_empty());
     let asked = world.clients[alice].rtcp.iter().flat_map(|(_, compound)| rtcp::iter(compound)).flatten();
     assert!(asked.into_iter().all(|packet| !matches!(packet, Rtcp::Fir { .. })));
+}
+
+#[test]
+fn a_rooms_playout_delay_takes_the_place_of_the_publishers_and_capture_time_passes() {
+    let mut world = World::new(61);
+    let (alice, bob, carol) = (world.add_client(), world.add_client(), world.add_client());
+    let mut video = Video::publish(&mut world, alice, 0, &[]);
+    let ours = world.consume(bob, 0, 0, Consume { playout_delay: Some((10, 200)), ..Consume::default() });
+    let theirs = world.consume(carol, 0, 1, Consume::default());
+    for mut packet in video.next_frame(0) {
+        (packet.playout_delay, packet.capture_time) = (Some(vec![0, 0, 7]), Some(vec![3; 16]));
+        let now = world.now;
+        world.clients[alice].send_rtp(now, &packet);
+    }
+    world.run_for(ms(5));
+    for (client, ssrc, delay) in [(bob, ours, [0, 160, 200]), (carol, theirs, [0, 0, 7])] {
+        let packets = world.clients[client].on_ssrc(ssrc);
+        assert_eq!(packets.len(), 3);
+        assert!(packets.iter().all(|packet| packet.playout_delay.as_deref() == Some(&delay[..])), "{packets:?}");
+        assert!(packets.iter().all(|packet| packet.capture_time.as_deref() == Some(&[3; 16][..])));
+    }
 }

@@ -114,6 +114,8 @@ fn an_ssrc_is_never_used_twice_on_a_transport() {
             cname: "c".to_owned(),
             paused: false,
             encoding: 0,
+            red_payload_type: None,
+            playout_delay: None,
         })
     };
     for command in
@@ -292,7 +294,7 @@ fn closing_leaves_nothing_behind() {
         world.run_for(ms(50));
         let counters = world.counters();
         assert_eq!((counters.transports, counters.producers, counters.consumers), (0, 0, 0));
-        assert_eq!(world.forwarder.poll_timeout(), None, "no timer is left");
+        assert_eq!(world.shards.poll_timeout(), None, "no timer is left");
         world.clients.clear();
     }
 }

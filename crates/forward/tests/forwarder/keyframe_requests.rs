@@ -34,7 +34,7 @@ fn ten_subscribers_that_lost_their_picture_cost_one_request() {
 }
 
 #[test]
-fn a_client_that_asks_all_the_time_gets_two_a_second() {
+fn a_client_that_asks_all_the_time_gets_two_a_second_and_soon_fewer() {
     let mut world = World::new(2);
     let (alice, bob) = (world.add_client(), world.add_client());
     let mut video = Video::publish(&mut world, alice, 0, &[]);
@@ -46,7 +46,14 @@ fn a_client_that_asks_all_the_time_gets_two_a_second() {
         video.run(&mut world, ms(33));
     }
     let sent = world.clients[alice].plis().len() - before;
-    assert!((6..=8).contains(&sent), "{sent}");
+    assert!((5..=8).contains(&sent), "{sent}");
+    for _ in 0..1_000 {
+        pli(&mut world, bob, ssrc);
+        video.run(&mut world, ms(33));
+    }
+    let sent = world.clients[alice].plis().len() - before - sent;
+    assert!((14..=18).contains(&sent), "{sent} in 34 s");
+    assert!(world.counters().keyframe_requests_held > 900);
 }
 
 #[test]
@@ -109,4 +116,41 @@ fn the_command_asks_on_every_encoding_that_lives() {
     video.run(&mut world, ms(100));
     let asked: Vec<u32> = world.clients[alice].plis().iter().map(|(_, ssrc)| *ssrc).collect();
     assert_eq!(asked, [video.encodings[0].ssrc, video.encodings[2].ssrc]);
+}
+
+#[test]
+fn two_hundred_joiners_and_floods_of_requests_cost_two_keyframes_a_second() {
+    let mut world = World::new(7);
+    let alice = world.add_client();
+    // 3 Mbit/s: half a second of it is more than a joiner can catch up on.
+    let config = VideoConfig { packets_per_frame: 12, payload_bytes: 1_000, ..VideoConfig::default() };
+    let mut video = Video::publish_with(&mut world, alice, 0, &[], config);
+    video.run(&mut world, ms(1_000));
+    let hosts: Vec<usize> = (0..10).map(|_| world.add_client()).collect();
+    let (before, start) = (world.clients[alice].plis().len(), world.now);
+    let mut joined: Vec<(usize, u32, std::time::Instant)> = Vec::new();
+    for step in 0..120_usize {
+        for joiner in 0..if step < 100 { 2 } else { 0 } {
+            let client = hosts[(step + joiner) % hosts.len()];
+            let ssrc = world.consume(client, 0, joined.len() as u64, Consume::default());
+            joined.push((client, ssrc, world.now));
+        }
+        // A tenth of those who are there ask, over and over, as decoders that lost everything would.
+        for (client, ssrc, _) in joined.iter().skip(step % 10).step_by(10).copied() {
+            let now = world.now;
+            world.clients[client].send_rtcp(now, |buf| rtcp::write_pli(buf, Ssrc(1), Ssrc(ssrc)));
+        }
+        video.run(&mut world, ms(33));
+    }
+    let plis: Vec<_> = world.clients[alice].plis()[before..].iter().map(|(at, _)| *at - start).collect();
+    let busiest = plis.iter().map(|from| plis.iter().filter(|at| **at >= *from && **at < *from + ms(1_000)).count());
+    assert!(busiest.max() <= Some(2), "{plis:?}");
+    assert!(world.counters().keyframe_requests_in > 1_000);
+    // Contained, not denied: everybody has a picture within a second.
+    for (client, ssrc, joined_at) in joined {
+        let packets = world.clients[client].on_ssrc(ssrc);
+        let first = packets.first().expect("a picture");
+        assert!(first.at <= joined_at + ms(1_000), "{:?}", first.at - joined_at);
+        assert!(crate::support::origin(first).keyframe);
+    }
 }

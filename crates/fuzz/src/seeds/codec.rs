@@ -80,3 +80,21 @@ pub(super) fn dependency_descriptor() -> Vec<Vec<u8>> {
     }
     seeds
 }
+
+pub(super) fn red() -> Vec<Vec<u8>> {
+    let mut seeds = vec![vec![], vec![0x6f], vec![0xef, 0x0f], vec![0x60, 1], vec![0xef, 0x0f, 0xff, 0xff, 0x6f, 1]];
+    for count in 0..4_u32 {
+        for len in [0, 1, 3, 40_u32] {
+            let mut packet = Vec::new();
+            for block in (1..=count).rev() {
+                packet.push(0xef);
+                packet.extend(&(((960 * block) << 10) | len).to_be_bytes()[1..]);
+            }
+            packet.push(0x6f);
+            packet.resize(packet.len() + (count * len) as usize, 0x5a);
+            seeds.push([&packet[..], &[0x78, 1, 2]].concat());
+            seeds.push(packet);
+        }
+    }
+    seeds
+}

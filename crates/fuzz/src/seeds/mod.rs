@@ -3,6 +3,8 @@
 mod codec;
 mod data;
 mod forwarder;
+mod operations;
+mod relay;
 mod rtcp;
 mod rtp;
 mod stun;
@@ -25,8 +27,11 @@ pub fn of(target: &Target) -> Vec<Vec<u8>> {
         "vp9" => codec::vp9(),
         "h264" => codec::h264(),
         "av1" => codec::av1(),
+        "red" => codec::red(),
         "datagram" => forwarder::datagram(),
         "session" => forwarder::session(),
+        "operations" => operations::operations(),
+        "relay" => relay::relay(),
         "dependency_descriptor" => codec::dependency_descriptor(),
         _ => Vec::new(),
     };

@@ -1,6 +1,6 @@
 //! Codec payload descriptors.
 
-use wire::codec;
+use wire::{PayloadType, codec};
 
 use crate::outcome::Outcome;
 
@@ -88,6 +88,26 @@ pub(super) fn dependency_descriptor(input: &[u8]) -> Outcome {
             assert!(descriptor.template_id < 64);
             assert!(input.len() > 3 || !descriptor.is_keyframe());
             outcome.note(descriptor.start_of_frame).note(descriptor.is_keyframe()).note(descriptor.template_id);
+        }
+        Err(error) => _ = outcome.error(error),
+    }
+    outcome
+}
+
+pub(super) fn red(input: &[u8]) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut rewritten = input.to_vec();
+    codec::red::rewrite(&mut rewritten, PayloadType(96));
+    assert_eq!(rewritten.len(), input.len());
+    match codec::red::parse(input, PayloadType(111)) {
+        Ok(red) => {
+            let redundant: usize = red.redundant().map(|block| block.payload.len()).sum();
+            let headers = 4 * red.redundant().len() + 1;
+            assert_eq!(headers + redundant + red.primary().len(), input.len());
+            assert_eq!(red.primary_at(), headers + redundant);
+            let after = codec::red::parse(&rewritten, PayloadType(96)).expect("a rewrite keeps a payload valid");
+            assert!(after.redundant().eq(red.redundant()) && after.primary() == red.primary());
+            outcome.size(red.primary_at()).note(red.redundant().len() as u8);
         }
         Err(error) => _ = outcome.error(error),
     }

@@ -54,7 +54,7 @@ pub fn converse(input: &[u8]) -> World {
 }
 
 /// A record is a kind, a 16-bit length and as many bytes; the last one may be cut short.
-fn records(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+pub(super) fn records(mut input: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
         let (&[kind, high, low], rest) = input.split_first_chunk::<3>()?;
         let len = usize::from(u16::from_be_bytes([high, low]));

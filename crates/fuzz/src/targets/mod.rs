@@ -3,11 +3,14 @@
 mod codec;
 mod data;
 mod forwarder;
+mod operations;
+mod relay;
 mod rtcp;
 mod rtp;
 mod stun;
 
 pub use forwarder::converse;
+pub use relay::relayed;
 
 use crate::outcome::Outcome;
 
@@ -44,7 +47,10 @@ pub const ALL: &[Target] = &[
     parser("vp9", codec::vp9),
     parser("h264", codec::h264),
     parser("av1", codec::av1),
+    parser("red", codec::red),
     parser("dependency_descriptor", codec::dependency_descriptor),
     machine("datagram", forwarder::datagram),
     machine("session", forwarder::session),
+    machine("operations", operations::operations),
+    machine("relay", relay::relay),
 ];

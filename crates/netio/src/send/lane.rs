@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::{PlainRoutes, SendCounters};
+use super::{GSO_REFUSALS, MAX_RUN_BYTES, MAX_SEGMENTS, PlainRoutes, SendCounters};
 
 /// Datagrams that lie one behind the other in the slab and share a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,14 +115,8 @@ impl Lane {
     }
 }
 
-/// The kernel's `UDP_MAX_SEGMENTS` (128 since Linux 6.9; 64 before).
-const MAX_SEGMENTS: usize = 64;
-/// The largest UDP payload over IPv4.
-const MAX_RUN_BYTES: usize = 65_507;
 /// Grows if ever more wait at once; a slab of one-packet runs has fewer.
 const INITIAL_RUNS: usize = 1024;
-/// A device without checksum offload, a segment above the MTU, a kernel or a sandbox that does not know `UDP_SEGMENT`.
-const GSO_REFUSALS: [i32; 5] = [libc::EIO, libc::EINVAL, libc::EMSGSIZE, libc::EOPNOTSUPP, libc::ENOPROTOOPT];
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 //!
 //! A route on which the kernel refuses a joined message is remembered, and gets single datagrams from then on.
 
+mod fan;
 mod lane;
 mod transmit;
 
@@ -10,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::UdpSocket;
+pub use fan::FanQueue;
 use lane::{Lane, Run};
 use transmit::Batch;
 
@@ -155,3 +157,9 @@ const SLAB_BYTES: usize = 1 << 20;
 /// A part of a core's second-level cache.
 const FLUSH_BYTES: usize = 256 << 10;
 const MAX_PLAIN_ROUTES: usize = 1024;
+/// The kernel's `UDP_MAX_SEGMENTS` (128 since Linux 6.9; 64 before).
+const MAX_SEGMENTS: usize = 64;
+/// The largest UDP payload over IPv4.
+const MAX_RUN_BYTES: usize = 65_507;
+/// A device without checksum offload, a segment above the MTU, a kernel or a sandbox that does not know `UDP_SEGMENT`.
+const GSO_REFUSALS: [i32; 5] = [libc::EIO, libc::EINVAL, libc::EMSGSIZE, libc::EOPNOTSUPP, libc::ENOPROTOOPT];

@@ -3,5 +3,6 @@
 pub mod av1;
 pub mod dependency_descriptor;
 pub mod h264;
+pub mod red;
 pub mod vp8;
 pub mod vp9;

@@ -101,6 +101,12 @@ impl<'a> Message<'a> {
         self.method
     }
 
+    /// Bytes of the whole message.
+    #[allow(clippy::len_without_is_empty)] // It has a header at least.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Matches request and response.
     pub fn transaction_id(&self) -> TransactionId {
         self.transaction
@@ -169,6 +175,14 @@ impl<'a> Message<'a> {
     /// Any attribute that is encoded like XOR-MAPPED-ADDRESS.
     pub fn xor_address(&self, kind: u16) -> Option<SocketAddr> {
         address::parse_xor(self.find(kind)?, self.transaction).ok()
+    }
+
+    /// All attributes of a kind that is encoded like XOR-MAPPED-ADDRESS, in message order.
+    pub fn xor_addresses(&self, kind: u16) -> impl Iterator<Item = Result<SocketAddr, ParseError>> + 'a {
+        let transaction = self.transaction;
+        self.attributes()
+            .filter(move |attribute| attribute.kind == kind)
+            .map(move |attribute| address::parse_xor(attribute.value, transaction))
     }
 
     /// ERROR-CODE: the number (300-699) and the reason phrase.

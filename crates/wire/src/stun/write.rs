@@ -29,6 +29,12 @@ impl<'a> Writer<'a> {
         self
     }
 
+    /// The header of an attribute whose value, `len` bytes and padding, the caller has written behind the message. See `finish_with`.
+    pub fn attribute_header(&mut self, kind: u16, len: u16) -> &mut Self {
+        self.out.u16(kind).u16(len);
+        self
+    }
+
     /// USERNAME.
     pub fn username(&mut self, username: &str) -> &mut Self {
         self.attribute(USERNAME, username.as_bytes())
@@ -113,6 +119,13 @@ impl<'a> Writer<'a> {
     /// Completes the header and returns the message's length, or `None` when it did not fit.
     pub fn finish(&mut self) -> Option<usize> {
         self.patch_length(0);
+        self.out.finish()
+    }
+
+    /// Completes the header when `more` bytes of attributes, padding included, stand behind what was written. Returns the length of
+    /// what was written, or `None` when it did not fit.
+    pub fn finish_with(&mut self, more: usize) -> Option<usize> {
+        self.patch_length(more);
         self.out.finish()
     }
 

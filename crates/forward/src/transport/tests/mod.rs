@@ -230,11 +230,11 @@ fn rtp(seq: u16, len: usize) -> Vec<u8> {
 
 /// The n-th address of the client, as the client sees the path.
 fn client_path(nth: u8) -> Path {
-    Path { local: format!("198.51.100.{nth}:5000").parse().unwrap(), remote: "192.0.2.1:7882".parse().unwrap() }
+    Path::udp(format!("198.51.100.{nth}:5000").parse().unwrap(), "192.0.2.1:7882".parse().unwrap())
 }
 
 fn mirror(path: Path) -> Path {
-    Path { local: path.remote, remote: path.local }
+    Path { local: path.remote, remote: path.local, ..path }
 }
 
 const ONE_WAY: Duration = Duration::from_millis(10);

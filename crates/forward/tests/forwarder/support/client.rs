@@ -40,6 +40,7 @@ pub struct Received {
     /// 48 bits.
     pub index: u64,
     pub timestamp: u32,
+    pub marker: bool,
     pub padding_len: usize,
     pub payload: Vec<u8>,
     pub mid: Option<String>,
@@ -77,7 +78,7 @@ pub struct RtpSpec {
 
 impl Client {
     pub fn new(now: Instant, local: SocketAddr, server: SocketAddr, extensions: ExtensionMap, seed: u64) -> Self {
-        let path = Path { local, remote: server };
+        let path = Path::udp(local, server);
         Self {
             transport: ClientTransport::new(now, ClientConfig::new(path, seed)),
             path,
@@ -186,6 +187,7 @@ impl Client {
             payload_type: packet.payload_type.0,
             index,
             timestamp: packet.timestamp.0,
+            marker: packet.marker,
             padding_len: packet.padding_len,
             payload: packet.payload.to_vec(),
             mid: parsed.mid.map(str::to_owned),

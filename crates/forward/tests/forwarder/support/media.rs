@@ -29,6 +29,8 @@ pub struct VideoConfig {
     pub frame_interval: Duration,
     pub answers_nacks: bool,
     pub answers_plis: bool,
+    /// Every second frame is of the highest temporal layer, which no other refers to.
+    pub has_layers: bool,
     /// Starting points, to bring wraps near.
     pub first_index: u64,
     pub first_timestamp: u32,
@@ -43,6 +45,7 @@ impl Default for VideoConfig {
             frame_interval: ms(33),
             answers_nacks: true,
             answers_plis: true,
+            has_layers: false,
             first_index: 1_000,
             first_timestamp: 1_000_000,
             first_picture_id: 100,
@@ -160,7 +163,7 @@ impl Video {
                 index: encoding.index,
                 timestamp: encoding.timestamp,
                 marker: number + 1 == count,
-                payload: encoding.payload(at, number, keyframe, config.payload_bytes),
+                payload: encoding.payload(at, number, keyframe, &config),
                 mid: mid.clone(),
                 rid: encoding.rid.clone().filter(|_| !is_acknowledged),
                 ..RtpSpec::default()
@@ -232,22 +235,23 @@ impl Video {
 }
 
 fn publish_vp8(world: &mut World, client: usize, producer: u64, mid: &'static str, rids: &'static [&'static str]) {
-    let what =
-        Publish { kind: Kind::Video, mime_type: "video/VP8", mid, rids, nack: true, transport_cc: true, remb: false };
+    let what = Publish { mid, rids, ..Publish::default() };
     world.publish(client, producer, &what);
 }
 
 impl VideoEncoding {
     /// VP8 with a 15-bit picture id, TL0PICIDX and TID; the body names encoding, frame and packet.
-    fn payload(&self, at: usize, number: usize, keyframe: bool, len: usize) -> Vec<u8> {
+    fn payload(&self, at: usize, number: usize, keyframe: bool, config: &VideoConfig) -> Vec<u8> {
         let [high, low] = (0x8000 | self.picture_id).to_be_bytes();
         let start = if number == 0 { 0x10 } else { 0 };
-        let mut payload = vec![0x80 | start, 0xE0, high, low, self.tl0, 0x00];
+        let is_upper = config.has_layers && !keyframe && self.frames.is_multiple_of(2);
+        let (non_reference, tid) = if is_upper { (0x20, 2 << 6) } else { (0, 0) };
+        let mut payload = vec![0x80 | non_reference | start, 0xE0, high, low, self.tl0, tid];
         payload.push(u8::from(!keyframe));
         payload.push(at as u8);
         payload.extend(self.frames.to_be_bytes());
         payload.push(number as u8);
-        payload.resize(len, 0x5A);
+        payload.resize(config.payload_bytes, 0x5A);
         payload
     }
 
@@ -277,20 +281,19 @@ pub struct Audio {
 
 impl Audio {
     pub fn publish(world: &mut World, client: usize, producer: u64) -> Self {
+        Self::publish_with(world, client, producer, false)
+    }
+
+    /// May send RED and is asked for what is lost all the same.
+    pub fn publish_red(world: &mut World, client: usize, producer: u64) -> Self {
+        Self::publish_with(world, client, producer, true)
+    }
+
+    fn publish_with(world: &mut World, client: usize, producer: u64, red: bool) -> Self {
         let mid: &'static str = ["a0", "a1", "a2", "a3"][producer as usize % 4];
-        world.publish(
-            client,
-            producer,
-            &Publish {
-                kind: Kind::Audio,
-                mime_type: "audio/opus",
-                mid,
-                rids: &[],
-                nack: false,
-                transport_cc: true,
-                remb: false,
-            },
-        );
+        let kind = Kind::Audio;
+        let what = Publish { kind, mime_type: "audio/opus", mid, nack: red, red, ..Publish::default() };
+        world.publish(client, producer, &what);
         Self { client, mid: mid.to_owned(), ssrc: 70_000 + producer as u32, index: 500, timestamp: 77_777, level: 30 }
     }
 
@@ -326,6 +329,23 @@ impl Audio {
             ..RtpSpec::default()
         };
         self.index += 1;
+        spec
+    }
+
+    /// The next packet as RED that repeats the `count` packets before it, which were 20 ms apart.
+    pub fn next_red(&mut self, count: u64) -> RtpSpec {
+        let mut spec = self.next();
+        let newest = std::mem::take(&mut spec.payload);
+        for back in (1..=count).rev() {
+            let header = (960 * back as u32) << 10 | newest.len() as u32;
+            spec.payload.push(0x80 | 0x6f);
+            spec.payload.extend(&header.to_be_bytes()[1..]);
+        }
+        spec.payload.push(0x6f);
+        for back in (0..=count).rev() {
+            spec.payload.extend(vec![(spec.index - back) as u8; newest.len()]);
+        }
+        spec.payload_type = 63;
         spec
     }
 

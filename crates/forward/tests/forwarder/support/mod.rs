@@ -6,7 +6,7 @@ mod media;
 mod receiver;
 mod world;
 
-pub use client::RtpSpec;
+pub use client::{Received, RtpSpec};
 pub use media::{Audio, SIMULCAST, Video, VideoConfig};
-pub use receiver::Receiver;
+pub use receiver::{Receiver, origin};
 pub use world::{Consume, Publish, UNIX_AT_START, World, ms, stranger, usual_extensions};

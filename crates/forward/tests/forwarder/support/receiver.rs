@@ -12,7 +12,7 @@ use super::world::{World, ms};
 
 /// Puts one consumer's packets back together and asks for what is missing.
 pub struct Receiver {
-    client: usize,
+    pub client: usize,
     pub ssrc: u32,
     seen: usize,
     /// By 48-bit index.
@@ -95,6 +95,23 @@ impl Receiver {
             let media = Ssrc(self.ssrc);
             world.clients[self.client].send_rtcp(now, |buf| rtcp::write_nack(buf, Ssrc(1), media, &due));
         }
+    }
+
+    /// Answers the newest sender report, as a client does every second.
+    pub fn report(&mut self, world: &mut World, cumulative_lost: i32) {
+        let client = &mut world.clients[self.client];
+        let Some((at, _, ntp, ..)) = client.sender_reports().last().copied() else { return };
+        let Some(highest) = client.on_ssrc(self.ssrc).last().map(|packet| packet.index) else { return };
+        let block = rtcp::ReportBlock {
+            ssrc: Ssrc(self.ssrc),
+            highest_seq: highest as u32,
+            cumulative_lost,
+            last_sr: (ntp >> 16) as u32,
+            delay_since_last_sr: (world.now.duration_since(at).as_micros() * 65_536 / 1_000_000) as u32,
+            ..Default::default()
+        };
+        let now = world.now;
+        client.send_rtcp(now, |buf| rtcp::write_rr(buf, Ssrc(1), &[block]));
     }
 
     /// Indices between the first and the last that have not arrived.

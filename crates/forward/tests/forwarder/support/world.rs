@@ -1,4 +1,4 @@
-//! The forwarder, its clients and the clock that they share.
+//! The forwarders, their clients and the clock that they share.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use forward::dtls::Certificate;
 use forward::srtp::Profile;
-use forward::testing::ServerParameters;
+use forward::testing::{ServerParameters, Shards};
 use forward::{
     AddConsumer, AddProducer, Command, ConfigureConsumer, ConsumerId, Counters, DatagramSink, EncodingParameters,
-    Event, Forwarder, ForwarderConfig, Kind, OpenTransport, Path, ProducerId, SetRemote, TransportId,
+    Event, ForwarderConfig, Kind, OpenTransport, Path, ProducerId, SetRemote, TransportId,
 };
 use netem::LinkConfig;
 use wire::ext::{ExtensionMap, Uri};
@@ -18,15 +18,16 @@ use super::client::Client;
 
 pub struct World {
     pub now: Instant,
-    pub forwarder: Forwarder,
+    pub shards: Shards,
     pub clients: Vec<Client>,
     pub events: Vec<(Instant, Event)>,
-    fingerprint: String,
+    pub fingerprint: String,
     seed: u64,
     next_ssrc: u32,
 }
 
 /// What a test publishes; `None` where the default will do.
+#[allow(clippy::struct_excessive_bools)] // Flags of a negotiation.
 pub struct Publish {
     pub kind: Kind,
     pub mime_type: &'static str,
@@ -35,6 +36,8 @@ pub struct Publish {
     pub nack: bool,
     pub transport_cc: bool,
     pub remb: bool,
+    /// Under payload type 63.
+    pub red: bool,
 }
 
 impl Default for Publish {
@@ -48,6 +51,7 @@ impl Default for Publish {
             nack: true,
             transport_cc: true,
             remb: false,
+            red: false,
         }
     }
 }
@@ -58,20 +62,23 @@ pub struct Consume {
     pub encoding: u8,
     pub paused: bool,
     pub rtx: bool,
+    /// Under payload type 102.
+    pub red: bool,
+    pub playout_delay: Option<(u16, u16)>,
 }
 
 impl Default for Consume {
     fn default() -> Self {
-        Self { encoding: 2, paused: false, rtx: true }
+        Self { encoding: 2, paused: false, rtx: true, red: false, playout_delay: None }
     }
 }
 
-pub fn ms(ms: u64) -> Duration {
+pub const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
 impl World {
-    /// A forwarder without clients. The wall clock stands at 1,000,000 s when it starts.
+    /// Forwarders without clients. The wall clock stands at 1,000,000 s when it starts.
     pub fn new(seed: u64) -> Self {
         let start = Instant::now();
         let certificate = Arc::new(Certificate::generate().expect("OpenSSL makes certificates"));
@@ -79,7 +86,7 @@ impl World {
         let config = ForwarderConfig { srtp_profiles: Profile::ALL.into(), certificate };
         Self {
             now: start,
-            forwarder: Forwarder::new(config, start, UNIX_AT_START, seed),
+            shards: Shards::new(shards(), &config, start, UNIX_AT_START, seed),
             clients: Vec::new(),
             events: Vec::new(),
             fingerprint,
@@ -146,7 +153,7 @@ impl World {
     // ---- commands
 
     pub fn command(&mut self, command: Command) {
-        self.forwarder.handle_command(self.now, command);
+        self.shards.handle_command(self.now, command);
         self.settle();
     }
 
@@ -173,6 +180,7 @@ impl World {
             nack: what.nack,
             transport_cc: what.transport_cc,
             remb: what.remb,
+            red_payload_type: what.red.then_some(63),
         }));
     }
 
@@ -192,6 +200,8 @@ impl World {
             cname: "publisher".to_owned(),
             paused: how.paused,
             encoding: how.encoding,
+            red_payload_type: how.red.then_some(102),
+            playout_delay: how.playout_delay,
         }));
         ssrc
     }
@@ -232,7 +242,7 @@ impl World {
             .clients
             .iter()
             .flat_map(|client| [client.transport.poll_timeout(), client.up.poll_timeout(), client.down.poll_timeout()]);
-        self.forwarder.poll_timeout().into_iter().chain(clients.flatten()).min()
+        self.shards.poll_timeout().into_iter().chain(clients.flatten()).min()
     }
 
     /// Moves everything that can move at this instant.
@@ -241,18 +251,18 @@ impl World {
         // Links without delay make one more round per flight; 50 rounds are more than any handshake has flights.
         for _ in 0..50 {
             let mut moved = false;
-            for client in &mut self.clients {
-                let path = Path { local: client.path.remote, remote: client.path.local };
+            for (at, client) in self.clients.iter_mut().enumerate() {
+                let path = Path { local: client.path.remote, remote: client.path.local, ..client.path };
                 while let Some(mut datagram) = client.up.receive(now) {
-                    self.forwarder.handle_datagram(now, now, path, &mut datagram);
+                    self.shards.handle_datagram(now, TransportId(at as u64), path, &mut datagram);
                     moved = true;
                 }
             }
-            self.forwarder.handle_timeout(now);
-            while self.forwarder.handle_background(now, 4) {}
             let mut sink = Sink::default();
-            self.forwarder.flush(now, &mut sink);
-            while let Some(event) = self.forwarder.poll_event() {
+            self.shards.handle_timeout(now);
+            self.shards.handle_background(now);
+            self.shards.flush(now, &mut sink);
+            while let Some(event) = self.shards.poll_event() {
                 self.events.push((now, event));
             }
             for (path, datagram) in sink.sent {
@@ -272,15 +282,17 @@ impl World {
 
     /// A datagram from any address.
     pub fn inject(&mut self, from: SocketAddr, datagram: &mut [u8]) {
-        let path = Path { local: server_address(), remote: from };
-        self.forwarder.handle_datagram(self.now, self.now, path, datagram);
+        let path = Path::udp(server_address(), from);
+        let client = self.clients.iter().position(|client| client.path.local == from).unwrap_or(0);
+        self.shards.handle_datagram(self.now, TransportId(client as u64), path, datagram);
         self.settle();
     }
 
     // ---- getters
 
-    pub fn counters(&self) -> &Counters {
-        self.forwarder.counters()
+    /// Of all shards together.
+    pub fn counters(&self) -> Counters {
+        self.shards.counters()
     }
 
     /// The encodings that a consumer was told to be on, one after another.
@@ -334,6 +346,11 @@ pub fn usual_extensions() -> ExtensionMap {
     ]
     .into_iter()
     .collect()
+}
+
+/// One, but several where this is compiled into `tests/piped`.
+fn shards() -> u32 {
+    if env!("CARGO_CRATE_NAME") == "piped" { 3 } else { 1 }
 }
 
 fn server_address() -> SocketAddr {

@@ -1,0 +1,197 @@
+"""What a run measured, as JSON with everything and as Markdown with what matters. Pure: Markdown comes from the JSON alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from bench.turn import gates
+from bench.turn.gates import Measured, Results, Verdict, ZeroHop
+from bench.turn.statistics import Row, Spread, ratio
+
+
+def as_json(results: Results, verdicts: Sequence[Verdict], about: Mapping[str, Any]) -> dict[str, Any]:
+    """`about` is what was measured where: versions, machine, commands."""
+    return {
+        **about,
+        "gates": [asdict(verdict) for verdict in verdicts],
+        "loads": [_load(each, each.group.name, each.group.allocations) for each in results.measured],
+        "zero_hop": [_load(each, "zero hop", each.allocations) for each in results.zero_hop],
+        "memory": [asdict(each) for each in results.memory],
+    }
+
+
+def dump(result: Mapping[str, Any]) -> str:
+    """As text: one line for each load, numbers as precise as they mean something."""
+    parts = []
+    for name, value in result.items():
+        rounded = _rounded(value)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = ",\n".join(f"  {json.dumps(each)}" for each in rounded)
+            parts.append(f' "{name}": [\n{text}\n ]')
+        else:
+            parts.append(f' "{name}": {json.dumps(rounded)}')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """The report of `as_json`'s result."""
+    parts = [_head(result), _verdicts(result["gates"])]
+    for name, (title, columns) in _TABLES.items():
+        loads = [each for each in (*result["loads"], *result["zero_hop"]) if each["group"] == name]
+        if loads:
+            parts.append(f"## {title}\n\n{_table(loads, columns)}")
+    if result["memory"]:
+        parts.append(f"## Memory\n\n{_memory(result['memory'])}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _load(measured: Measured | ZeroHop, group: str, allocations: int) -> dict[str, Any]:
+    load = measured.load
+    ours = measured.rows.get("ours")
+    ratios = {}
+    if ours is not None:
+        ratios = {name: asdict(ratio(row, ours)) for name, row in measured.rows.items() if name != "ours"}
+    return {
+        "group": group,
+        "case": gates.case(measured),
+        "allocations": allocations,
+        **asdict(load),
+        "servers": {name: _row(row) for name, row in measured.rows.items()},
+        #: CPU of the other divided by ours.
+        "over_ours": ratios,
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    summaries: dict[str, Spread | None] = {
+        "cpu_us": row.cpu_us,
+        "arrived_pps": row.arrived_pps,
+        "server_busy": row.server_busy,
+        "main_busy": row.main_busy,
+        "lost": row.lost,
+        "latency_p50_us": row.latency_p50_us,
+        "latency_p99_us": row.latency_p99_us,
+    }
+    return {
+        **{name: asdict(spread) for name, spread in summaries.items() if spread is not None},
+        "disturbed": row.disturbed,
+        "disturbances": sorted({each for sample in row.samples for each in sample.disturbances}),
+        "samples": [{key: sample.raw[key] for key in _KEPT} for sample in row.samples],
+    }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, Mapping):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    return value
+
+
+def _head(result: Mapping[str, Any]) -> str:
+    machine, versions = result["machine"], result["versions"]
+    known = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    return (
+        "# TURN relaying\n\n"
+        f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}; {known}. "
+        f"`{' '.join(result['command'])}` on {result['date']}; {result['rounds']} rounds, interleaved. "
+        "How it is measured, and what is charged to whom: [bench/README.md](../README.md). Every sample, and the servers' command "
+        "lines, are in the JSON file beside this one.\n\n"
+        "CPU is in microseconds of the server's threads for each packet that arrived: median (min-max). A ratio is that server's CPU "
+        "divided by ours, round by round. `*` marks rows with disturbed samples: their number, and the JSON file says what it was. "
+        "`~` marks a flood in which the server was idle for more than a tenth of the time: the generator is the slower one, and the "
+        "server paid for more wake-ups than it would have under full load. "
+        "coturn 4.17.1 was found 5-8 % cheaper than the 4.6.1 that Debian ships and that runs here."
+    )
+
+
+def _verdicts(found: Sequence[Mapping[str, Any]]) -> str:
+    if not found:
+        return "No gate applies: ours was not measured beside the others."
+    lines = ["| gate | limit | rows | worst | |", "|---|---:|---:|---|---|"]
+    for gate, limit in dict.fromkeys((each["gate"], each["limit"]) for each in found):
+        rows = [each for each in found if (each["gate"], each["limit"]) == (gate, limit)]
+        missed = [each for each in rows if not each["passed"]]
+        worst = _worst(rows)
+        word = f"{len(missed)} missed" if missed else "passed"
+        lines.append(f"| {gate} | {limit:g} | {len(rows)} | {worst['value']:.3g} ({worst['case']}) | {word} |")
+    return "## Gates\n\n" + "\n".join(lines)
+
+
+def _worst(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    # A row that misses is worse than any that does not; among equals the one that is closest to the limit, or farthest beyond.
+    def distance(row: Mapping[str, Any]) -> float:
+        away: float = abs(row["value"] - row["limit"])
+        return away if row["passed"] else -away
+
+    return min(rows, key=distance)
+
+
+def _table(loads: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    names = list(dict.fromkeys(name for each in loads for name in each["servers"]))
+    others = [name for name in names if name != "ours"] if "ours" in names else []
+    heads = [f"{name} {_COLUMNS[column][0]}" for column in columns for name in names]
+    heads += [f"{name} / ours" for name in others]
+    lines = [f"| load | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
+    for each in loads:
+        cells = [_cell(each["servers"].get(name), column) for column in columns for name in names]
+        cells += [_spread(each["over_ours"].get(name), "{:.2f}") for name in others]
+        lines.append(f"| {each['case']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: Mapping[str, Any] | None, column: str) -> str:
+    if row is None:
+        return "-"
+    text = _spread(row.get(column), _COLUMNS[column][1])
+    if column != "cpu_us":
+        return text
+    idle = " ~" if "latency_p99_us" not in row and row["server_busy"]["median"] < _FULL else ""
+    return text + idle + (f" *{row['disturbed']}" if row["disturbed"] else "")
+
+
+def _spread(spread: Mapping[str, float] | None, form: str) -> str:
+    if spread is None:
+        return "-"
+    median, least, most = (form.format(spread[key]) for key in ("median", "min", "max"))
+    return f"{median} ({least}-{most})"
+
+
+def _memory(found: Sequence[Mapping[str, Any]]) -> str:
+    requests = list(found[0]["per_stranger"])
+    heads = ["server", "per allocation", "engine's part", *(f"per source of one {request}" for request in requests)]
+    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+    for each in found:
+        engine = each["engine_per_allocation"]
+        cells = [
+            f"{each['per_allocation']:.0f}",
+            "-" if engine is None else f"{engine:.0f}",
+            *(f"{each['per_stranger'][request]:.1f}" for request in requests),
+        ]
+        lines.append(f"| {each['server']} | {' | '.join(cells)} |")
+    return "Growth of resident memory in bytes; what the kernel keeps for sockets is not in it.\n\n" + "\n".join(lines)
+
+
+#: Of what the generator reports on a run; the rest is in the summaries.
+_KEPT = ("sent", "received", "arrived", "flow_min", "flow_max", "busy", "spent", "latency_us")
+#: Column -> what stands behind a server's name in the head, and the format of its numbers.
+_COLUMNS = {
+    "cpu_us": ("us", "{:.2f}"),
+    "arrived_pps": ("packets/s", "{:.0f}"),
+    "lost": ("lost", "{:.2%}"),
+    "latency_p50_us": ("p50 us", "{:.0f}"),
+    "latency_p99_us": ("p99 us", "{:.0f}"),
+}
+_FULL = 0.9
+_TABLES = {
+    "flood": ("As fast as each server can", ("cpu_us",)),
+    "wire": ("The same to receivers that take joined datagrams, as a network card does", ("cpu_us",)),
+    "spread": ("A rate that leaves servers idle between packets", ("cpu_us", "latency_p50_us", "latency_p99_us")),
+    "zero hop": ("Into the SFU of the same process, beside coturn that relays to a socket", ("cpu_us",)),
+    "tls": ("Clients on TLS connections", ("lost", "cpu_us")),
+}

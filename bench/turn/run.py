@@ -1,0 +1,107 @@
+"""`python -m bench turn`: see bench/README.md. Exit 1 on a missed gate, 2 when something is not installed."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.machine import machine
+from bench.turn import cells, gates, namespace, peers, report
+from bench.turn.measure import Bench
+from bench.turn.servers import SERVERS
+
+
+def main(argv: Sequence[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    if arguments.render:
+        _write_markdown(Path(arguments.render))
+        return 0
+    if lines := peers.build() if arguments.peers else peers.missing(arguments.servers):
+        _say("\n".join(["missing, install with:", *lines]))
+        return 2
+    if arguments.peers:
+        return 0
+    namespace.enter("bench", ["turn", *argv])
+    return _measure(arguments, argv)
+
+
+def _measure(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    kind = cells.quick if arguments.quick else cells.full
+    rounds = arguments.rounds or (2 if arguments.quick else 5)
+    plan = cells.only(kind(rounds, arguments.seconds or (0.5 if arguments.quick else 1.2)), arguments.only)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="bench-turn-") as directory:
+        # coturn gives root up and still has to write there.
+        Path(directory).chmod(0o755)
+        bench = Bench(arguments.servers, Path(directory), _say)
+        results = bench.run(plan)
+    verdicts = gates.verdicts(results)
+    about = {
+        "command": ["python", "-m", "bench", "turn", *argv],
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "took_s": round(time.monotonic() - started),
+        "machine": {**machine(), "cores": os.cpu_count()},
+        "versions": bench.versions,
+        "commands": bench.commands,
+        "rounds": rounds,
+        "seconds": plan.seconds,
+    }
+    result = report.as_json(results, verdicts, about)
+    _say(report.markdown(result))
+    if arguments.json:
+        Path(arguments.json).write_text(report.dump(result))
+        _write_markdown(Path(arguments.json))
+    missed = [verdict for verdict in verdicts if not verdict.passed]
+    for verdict in missed:
+        _say(str(verdict))
+    return 1 if missed else 0
+
+
+def _write_markdown(file: Path) -> None:
+    result: dict[str, Any] = json.loads(file.read_text())
+    file.with_suffix(".md").write_text(report.markdown(result))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench turn", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one size of everything, in under three minutes")
+    parser.add_argument(
+        "--servers",
+        type=_names(SERVERS),
+        default=list(SERVERS),
+        help=f"comma separated, of {', '.join(SERVERS)}; default: all",
+    )
+    parser.add_argument(
+        "--only", type=_names(cells.PARTS), default=cells.PARTS, help=f"comma separated, of {', '.join(cells.PARTS)}"
+    )
+    parser.add_argument("--rounds", type=int, help="of each load on each server; default 5, quick 2")
+    parser.add_argument("--seconds", type=float, help="length of a measuring window; default 1.2, quick 0.5")
+    parser.add_argument("--json", metavar="FILE", help="write everything to FILE, and the report beside it (.md)")
+    parser.add_argument("--render", metavar="FILE", help="only write the report of an earlier --json FILE again")
+    parser.add_argument(
+        "--peers", action="store_true", help="only build the servers to compare with, and say what is missing"
+    )
+    return parser
+
+
+def _names(known: Collection[str]) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        if unknown := set(names) - set(known):
+            raise argparse.ArgumentTypeError(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        return names
+
+    return parse
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
