@@ -1,8 +1,8 @@
-//! What one packet costs here, beside everything that the kernel does: `cargo test --release -p relay --test speed -- --ignored
-//! --nocapture`.
+//! What one packet and one allocation cost here, beside everything that the kernel does: `cargo bench -p relay --bench speed`.
 
 #![allow(clippy::print_stdout)] // That is where measurements go.
 
+#[path = "../tests/common/mod.rs"]
 mod common;
 
 use std::hint::black_box;
@@ -47,8 +47,12 @@ impl Outputs for Room {
     }
 }
 
-#[test]
-#[ignore = "a measurement"]
+fn main() {
+    nanoseconds_per_packet();
+    nanoseconds_per_message_of_other_kinds();
+    bytes_of_resident_memory_per_allocation();
+}
+
 fn nanoseconds_per_packet() {
     for (clients, channels) in [(1, 1), (1_000, 1), (4_000, 1), (10, 256)] {
         for len in [120, 1_200] {
@@ -97,8 +101,6 @@ fn measure(clients: u16, channels: u16, len: usize) {
     );
 }
 
-#[test]
-#[ignore = "a measurement"]
 fn nanoseconds_per_message_of_other_kinds() {
     let mut world = World::with(relay::Configuration { unauthenticated_per_s: u32::MAX, ..common::configuration() });
     let limits = AllocationLimits { packets_per_s: u32::MAX, bytes_per_s: 1 << 50, new_peers_per_s: u32::MAX };
@@ -130,8 +132,6 @@ fn nanoseconds_per_message_of_other_kinds() {
     world.command(RelayCommand::RemoveAllocation { allocation: relay::AllocationId(1) });
 }
 
-#[test]
-#[ignore = "a measurement"]
 fn bytes_of_resident_memory_per_allocation() {
     const ALLOCATIONS: u16 = 10_000;
     let mut world = World::with(relay::Configuration { unauthenticated_per_s: u32::MAX, ..common::configuration() });
