@@ -1,4 +1,4 @@
-//! The controlling ICE agent of a test client: one path at a time, checked and nominated.
+//! The ICE agent of a test client: one path at a time, checked, and nominated where it controls.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ pub(super) struct Checks {
     local: Credentials,
     server: Option<Credentials>,
     path: Path,
+    controlling: bool,
     writable: bool,
     outstanding: VecDeque<TransactionId>,
     next: Option<Instant>,
@@ -23,7 +24,7 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(path: Path, seed: u64) -> Self {
+    pub(super) fn new(path: Path, controlling: bool, seed: u64) -> Self {
         let mut nonces = Nonces::new(seed);
         let ufrag = format!("c{:08x}", u32::from_be_bytes(nonces.draw()));
         let password = format!("p{:024x}", u128::from(u64::from_be_bytes(nonces.draw())));
@@ -33,6 +34,7 @@ impl Checks {
             nonces,
             server: None,
             path,
+            controlling,
             writable: false,
             outstanding: VecDeque::new(),
             next: None,
@@ -105,7 +107,12 @@ impl Checks {
         let transaction = TransactionId(self.nonces.draw());
         let username = format!("{}:{}", server.ufrag, self.local.ufrag);
         let request = server.write(Class::Request, transaction, |writer| {
-            writer.username(&username).priority(PRIORITY).ice_controlling(1).use_candidate();
+            writer.username(&username).priority(PRIORITY);
+            if self.controlling {
+                writer.ice_controlling(TIE_BREAKER).use_candidate();
+            } else {
+                writer.ice_controlled(TIE_BREAKER);
+            }
         });
         self.outbound.extend(request.map(|request| (self.path, request)));
         self.outstanding.push_back(transaction);
@@ -147,5 +154,6 @@ impl Checks {
 // libwebrtc's.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 const STABLE_INTERVAL: Duration = Duration::from_millis(2_500);
+const TIE_BREAKER: u64 = 1;
 const PRIORITY: u32 = 1_853_824_767;
 const OUTSTANDING: usize = 64;
