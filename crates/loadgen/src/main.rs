@@ -7,6 +7,7 @@ mod load;
 mod media;
 mod relay;
 mod turn;
+mod usage;
 
 use std::io::{self, BufRead, Write};
 
