@@ -22,6 +22,10 @@ pub(crate) struct Impairment {
 pub(crate) struct Impairer {
     impairment: Impairment,
     random: u64,
+    /// Packets so far, those that were dropped, and the next to be.
+    passed: u64,
+    dropped: u64,
+    next_drop: f64,
     held: VecDeque<Held>,
 }
 
@@ -45,7 +49,8 @@ impl Held {
 
 impl Impairer {
     pub(crate) fn set(&mut self, impairment: Impairment) {
-        self.impairment = impairment;
+        *self = Self { impairment, held: std::mem::take(&mut self.held), ..Self::default() };
+        self.next_drop = self.draw_drop();
     }
 
     /// True when the packet is to be handled now; else it is gone, or comes later.
@@ -54,7 +59,10 @@ impl Impairer {
         if self.impairment == Impairment::default() {
             return true;
         }
-        if self.draw() < self.impairment.loss {
+        self.passed += 1;
+        if self.passed as f64 > self.next_drop {
+            self.dropped += 1;
+            self.next_drop = self.draw_drop();
             return false;
         }
         if self.impairment.delay_ms <= 0.0 {
@@ -75,6 +83,12 @@ impl Impairer {
     pub(crate) fn poll_held(&mut self, now: Instant) -> Option<Held> {
         self.held.front().filter(|held| held.due <= now)?;
         self.held.pop_front()
+    }
+
+    /// One packet of each row of `1 / loss`, anywhere in it: few packets show the share as well as many do.
+    fn draw_drop(&mut self) -> f64 {
+        let row = 1.0 / self.impairment.loss;
+        (self.dropped as f64 + self.draw()) * row
     }
 
     /// Between 0 and 1; the same row of numbers in each run.
@@ -104,7 +118,17 @@ mod tests {
         let mut impairer = Impairer::default();
         impairer.set(Impairment { loss: 0.01, delay_ms: 0.0 });
         let lost = (0..100_000).filter(|_| !impairer.passes(0, 0, &datagram(&mut [1], Instant::now()))).count();
-        assert!((900..1_100).contains(&lost), "{lost}");
+        assert!((999..=1_001).contains(&lost), "{lost}");
+    }
+
+    #[test]
+    fn everything_can_be_lost_and_then_nothing() {
+        let mut impairer = Impairer::default();
+        impairer.set(Impairment { loss: 1.0, delay_ms: 0.0 });
+        assert!((0..100).all(|_| !impairer.passes(0, 0, &datagram(&mut [1], Instant::now()))));
+        impairer.set(Impairment { loss: 0.0, delay_ms: 0.001 });
+        assert!((0..100).all(|_| !impairer.passes(0, 0, &datagram(&mut [1], Instant::now()))));
+        assert_eq!(impairer.held.len(), 100);
     }
 
     #[test]

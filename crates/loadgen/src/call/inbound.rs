@@ -170,7 +170,7 @@ impl Stream {
         }
     }
 
-    /// One in 64 on average and the first, but not in step with pictures.
+    /// One in 64 on average, but not in step with pictures; more at the start, while a server looks for the layer to send.
     #[inline]
     fn is_sampled(&mut self) -> bool {
         if self.countdown > 0 {
@@ -178,7 +178,8 @@ impl Stream {
             return false;
         }
         self.random = self.random.wrapping_mul(0x915f_77f5).wrapping_add(1);
-        self.countdown = 32 + (self.random >> 26);
+        let is_new = self.counts.received < NEW_PACKETS;
+        self.countdown = if is_new { self.random >> 29 } else { 32 + (self.random >> 26) };
         true
     }
 
@@ -219,6 +220,8 @@ impl Hasher for SsrcHasher {
         self.0 = u64::from(ssrc).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
+
+const NEW_PACKETS: u64 = 128;
 
 #[cfg(test)]
 mod tests {
