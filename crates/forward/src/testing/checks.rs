@@ -66,7 +66,7 @@ impl Checks {
             return false;
         };
         match message.class() {
-            Class::Request => self.answer(path, &message),
+            Class::Request => self.answer(now, path, &message),
             Class::Success => self.take_response(now, path, &message),
             Class::Indication | Class::Error => false,
         }
@@ -122,7 +122,7 @@ impl Checks {
         self.next = Some(now + if self.writable { STABLE_INTERVAL } else { CHECK_INTERVAL });
     }
 
-    fn answer(&mut self, path: Path, request: &Message<'_>) -> bool {
+    fn answer(&mut self, now: Instant, path: Path, request: &Message<'_>) -> bool {
         let ours = request.username().is_some_and(|name| name.split(':').next() == Some(self.local.ufrag.as_str()));
         if !ours || !self.local.verify(request) {
             return false;
@@ -132,8 +132,22 @@ impl Checks {
                 writer.xor_mapped_address(path.remote);
             });
             self.outbound.extend(response.map(|response| (path, response)));
+            if !self.controlling {
+                self.follow(now, path, request.use_candidate());
+            }
         }
         true
+    }
+
+    /// Whoever controls takes nothing else before it has nominated a path; a check of ours in return (RFC 8445 section 7.3.1.4) lets
+    /// it do so at once.
+    fn follow(&mut self, now: Instant, path: Path, nominated: bool) {
+        if nominated {
+            self.path = path;
+            self.set_writable(now);
+        } else if !self.writable && path == self.path {
+            self.check(now);
+        }
     }
 
     fn take_response(&mut self, now: Instant, path: Path, response: &Message<'_>) -> bool {
@@ -143,11 +157,17 @@ impl Checks {
             return false;
         }
         self.outstanding.retain(|other| *other != transaction);
-        if path == self.path && !self.writable {
+        if path == self.path && self.controlling {
+            self.set_writable(now);
+        }
+        true
+    }
+
+    fn set_writable(&mut self, now: Instant) {
+        if !self.writable {
             self.writable = true;
             self.next = Some(now + STABLE_INTERVAL);
         }
-        true
     }
 }
 
