@@ -1,12 +1,14 @@
-//! Client side of the bench. Speaks JSON lines on stdin and stdout: `loadgen` for calls, `loadgen turn` for TURN; `loadgen floor`
-//! and `loadgen relay` are the floors that the engine is measured against.
+//! Client side of the bench. Speaks JSON lines on stdin and stdout: `loadgen call` for calls with any server, `loadgen` for the engine
+//! alone, `loadgen turn` for TURN; `loadgen floor` and `loadgen relay` are the floors that the engine is measured against.
 
+mod call;
 mod cpu;
 mod floor;
 mod load;
 mod media;
 mod relay;
 mod turn;
+mod usage;
 
 use std::io::{self, BufRead, Write};
 
@@ -77,6 +79,15 @@ pub(crate) enum Failure {
         "a run needs a direction whose far end is ours, trains of one packet or more, and payloads of 20 to 1400 bytes"
     )]
     NoSuchRun,
+    /// A call cannot be made.
+    #[error("{reason}")]
+    Call {
+        /// What is wrong.
+        reason: String,
+    },
+    /// What publishers should send cannot be read.
+    #[error("{0}")]
+    Media(#[from] call::MediaError),
     /// Wrong arguments.
     #[error("usage: loadgen relay HOST plain|joined [COALESCE_US]")]
     NoSuchRelay,
@@ -97,6 +108,7 @@ fn main() {
         Some("floor") => run_floor(),
         Some("relay") => relay::run(arguments),
         Some("turn") => turn::serve(),
+        Some("call") => call::serve(),
         _ => serve(),
     };
     if let Err(failure) = result {

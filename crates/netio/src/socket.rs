@@ -58,6 +58,24 @@ impl UdpSocket {
             && (self.is_wildcard() || self.local.ip() == local.ip())
     }
 
+    /// Sends one datagram alone, as programs do that know no batches. Where the kernel has no room it is lost, and that is an error.
+    pub fn send_to(&self, bytes: &[u8], remote: SocketAddr) -> io::Result<()> {
+        let mut raw = RawAddress::empty();
+        let len = raw.set(&remote);
+        // SAFETY: `bytes` and `raw` have the lengths that are passed, and live through the call.
+        let sent = unsafe {
+            libc::sendto(
+                self.fd.as_raw_fd(),
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                libc::MSG_DONTWAIT,
+                (&raw const raw).cast(),
+                len,
+            )
+        };
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
     /// Datagrams that the kernel dropped since the bind, for lack of room in the receive buffer above all.
     pub fn kernel_drops(&self) -> u64 {
         // SO_MEMINFO rather than SO_RXQ_OVFL: it costs nothing per datagram, and counts without a further arrival.

@@ -1,4 +1,4 @@
-//! The controlling ICE agent of a test client: one path at a time, checked and nominated.
+//! The ICE agent of a test client: one path at a time, checked, and nominated where it controls.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ pub(super) struct Checks {
     local: Credentials,
     server: Option<Credentials>,
     path: Path,
+    controlling: bool,
     writable: bool,
     outstanding: VecDeque<TransactionId>,
     next: Option<Instant>,
@@ -23,7 +24,7 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(path: Path, seed: u64) -> Self {
+    pub(super) fn new(path: Path, controlling: bool, seed: u64) -> Self {
         let mut nonces = Nonces::new(seed);
         let ufrag = format!("c{:08x}", u32::from_be_bytes(nonces.draw()));
         let password = format!("p{:024x}", u128::from(u64::from_be_bytes(nonces.draw())));
@@ -33,6 +34,7 @@ impl Checks {
             nonces,
             server: None,
             path,
+            controlling,
             writable: false,
             outstanding: VecDeque::new(),
             next: None,
@@ -64,7 +66,7 @@ impl Checks {
             return false;
         };
         match message.class() {
-            Class::Request => self.answer(path, &message),
+            Class::Request => self.answer(now, path, &message),
             Class::Success => self.take_response(now, path, &message),
             Class::Indication | Class::Error => false,
         }
@@ -105,7 +107,12 @@ impl Checks {
         let transaction = TransactionId(self.nonces.draw());
         let username = format!("{}:{}", server.ufrag, self.local.ufrag);
         let request = server.write(Class::Request, transaction, |writer| {
-            writer.username(&username).priority(PRIORITY).ice_controlling(1).use_candidate();
+            writer.username(&username).priority(PRIORITY);
+            if self.controlling {
+                writer.ice_controlling(TIE_BREAKER).use_candidate();
+            } else {
+                writer.ice_controlled(TIE_BREAKER);
+            }
         });
         self.outbound.extend(request.map(|request| (self.path, request)));
         self.outstanding.push_back(transaction);
@@ -115,7 +122,7 @@ impl Checks {
         self.next = Some(now + if self.writable { STABLE_INTERVAL } else { CHECK_INTERVAL });
     }
 
-    fn answer(&mut self, path: Path, request: &Message<'_>) -> bool {
+    fn answer(&mut self, now: Instant, path: Path, request: &Message<'_>) -> bool {
         let ours = request.username().is_some_and(|name| name.split(':').next() == Some(self.local.ufrag.as_str()));
         if !ours || !self.local.verify(request) {
             return false;
@@ -125,8 +132,22 @@ impl Checks {
                 writer.xor_mapped_address(path.remote);
             });
             self.outbound.extend(response.map(|response| (path, response)));
+            if !self.controlling {
+                self.follow(now, path, request.use_candidate());
+            }
         }
         true
+    }
+
+    /// Whoever controls takes nothing else before it has nominated a path; a check of ours in return (RFC 8445 section 7.3.1.4) lets
+    /// it do so at once.
+    fn follow(&mut self, now: Instant, path: Path, nominated: bool) {
+        if nominated {
+            self.path = path;
+            self.set_writable(now);
+        } else if !self.writable && path == self.path {
+            self.check(now);
+        }
     }
 
     fn take_response(&mut self, now: Instant, path: Path, response: &Message<'_>) -> bool {
@@ -136,16 +157,23 @@ impl Checks {
             return false;
         }
         self.outstanding.retain(|other| *other != transaction);
-        if path == self.path && !self.writable {
+        if path == self.path && self.controlling {
+            self.set_writable(now);
+        }
+        true
+    }
+
+    fn set_writable(&mut self, now: Instant) {
+        if !self.writable {
             self.writable = true;
             self.next = Some(now + STABLE_INTERVAL);
         }
-        true
     }
 }
 
 // libwebrtc's.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 const STABLE_INTERVAL: Duration = Duration::from_millis(2_500);
+const TIE_BREAKER: u64 = 1;
 const PRIORITY: u32 = 1_853_824_767;
 const OUTSTANDING: usize = 64;

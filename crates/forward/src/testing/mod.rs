@@ -3,9 +3,11 @@
 //! Made of the same session as the server, so it proves nothing about interoperability: browsers and SDKs do that.
 //! Shape as [`Transport`](crate::transport::Transport): `handle_*` in, `poll_*` out, no sockets, no clock.
 
+mod arrivals;
 mod checks;
 mod shards;
 
+pub use arrivals::Arrivals;
 pub use shards::Shards;
 
 use std::collections::VecDeque;
@@ -59,6 +61,8 @@ pub struct ClientConfig {
     pub srtp_profiles: Vec<Profile>,
     /// Whether it negotiates a data section.
     pub data: bool,
+    /// Whether it nominates paths, which it must towards an ICE-lite server; else it leaves that to the server.
+    pub controlling: bool,
     /// Makes ufrag, password and transaction ids.
     pub seed: u64,
 }
@@ -71,6 +75,7 @@ impl ClientConfig {
             certificate: ClientCertificate::Ecdsa,
             srtp_profiles: vec![Profile::Aes128CmSha1_80, Profile::AeadAes256Gcm, Profile::AeadAes128Gcm],
             data: true,
+            controlling: true,
             seed,
         }
     }
@@ -114,7 +119,7 @@ impl ClientTransport {
     pub fn new(_now: Instant, config: ClientConfig) -> Self {
         let (context, fingerprint) = identity(config.certificate).expect("OpenSSL makes certificates");
         Self {
-            checks: Checks::new(config.path, config.seed),
+            checks: Checks::new(config.path, config.controlling, config.seed),
             fingerprint,
             data: config.data,
             session: Session::new(Role::Client, context, Arc::from(config.srtp_profiles)),

@@ -13,9 +13,9 @@ use super::pace::Pace;
 use super::session::{Session, Step};
 use super::stamp;
 use super::tally::Tally;
-use super::usage::{Spent, Usage};
 use super::{Direction, PrepareRequest, RunRequest};
 use crate::Failure;
+use crate::usage::{Spent, Usage};
 
 /// Ready to run.
 pub(crate) struct Load {
@@ -93,14 +93,14 @@ impl Load {
         self.run = self.run.wrapping_add(1);
         let drops = self.drops();
         let mut progress = self.begin(request);
-        let begun = Usage::read(request)?;
+        let begun = Usage::read(request.pid, request.cores)?;
         self.send_for(request.warm_up_s, &mut progress)?;
-        let before = Usage::read(request)?;
+        let before = Usage::read(request.pid, request.cores)?;
         progress.tally.set_window(true);
         progress.worked = Duration::ZERO;
         self.send_for(request.seconds, &mut progress)?;
         progress.tally.set_window(false);
-        let after = Usage::read(request)?;
+        let after = Usage::read(request.pid, request.cores)?;
         let worked = progress.worked;
         self.settle(&mut progress)?;
         let spent = after.since(&before);
@@ -115,7 +115,7 @@ impl Load {
             flow_max: arrivals.iter().max().copied().unwrap_or(0),
             busy: worked.as_secs_f64() / spent.wall_s,
             spent,
-            spent_in_all: Usage::read(request)?.since(&begun),
+            spent_in_all: Usage::read(request.pid, request.cores)?.since(&begun),
             skipped: progress.pace.skipped(),
             held_back: progress.held_back,
             socket_drops: self.drops() - drops,

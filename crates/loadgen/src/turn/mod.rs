@@ -11,7 +11,6 @@ mod stamp;
 mod strangers;
 mod streams;
 mod tally;
-mod usage;
 
 use std::io::{self, BufRead};
 use std::net::{Ipv4Addr, SocketAddr};

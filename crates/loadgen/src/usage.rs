@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::RunRequest;
 use crate::Failure;
 use crate::cpu::{self, Core};
 
@@ -35,12 +34,11 @@ pub(crate) struct Spent {
 }
 
 impl Usage {
-    /// Fails when the server is gone.
-    pub(crate) fn read(request: &RunRequest) -> Result<Self, Failure> {
-        let [server_core, own_core] = request.cores.map(|number| Core::read(number).unwrap_or_default());
-        let gone = Failure::ServerGone { pid: request.pid };
-        let times = cpu::consumed_by(request.pid).zip(cpu::consumed_by_main_thread(request.pid));
-        let (server, server_main) = times.ok_or(gone)?;
+    /// Of the process `server`, and of the cores that it and we are pinned to. Fails when the server is gone.
+    pub(crate) fn read(server: u32, cores: [usize; 2]) -> Result<Self, Failure> {
+        let [server_core, own_core] = cores.map(|number| Core::read(number).unwrap_or_default());
+        let times = cpu::consumed_by(server).zip(cpu::consumed_by_main_thread(server));
+        let (server, server_main) = times.ok_or(Failure::ServerGone { pid: server })?;
         Ok(Self { at: Instant::now(), server, server_main, own: cpu::consumed(), cores: [server_core, own_core] })
     }
 

@@ -1,0 +1,92 @@
+"""The load generator in a call of ours: it joins as clients do, and reports what there is to report, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.engine import ROOT, Peer
+from tests.support import call_media
+from tests.support.server import Server
+
+SECONDS = 1.0
+PEOPLE = 3
+
+
+class Call:
+    """`PEOPLE` with camera and microphone, each of whom subscribes to everything, once as a browser would and once as a sink."""
+
+    def __init__(self, generator: Peer, server: Server) -> None:
+        self._generator = generator
+        self._server = server
+
+    def measure(self, seconds: float = SECONDS) -> dict[str, Any]:
+        return self._generator.ask("measure", seconds=seconds, pid=self._server.pid, cores=[0, 1])
+
+    def impair(self, **impairment: float) -> None:
+        self._generator.ask("impair", **impairment)
+
+
+@pytest.fixture(scope="module")
+def binary() -> Path:
+    """As cargo builds it for tests: what is right does not depend on the profile."""
+    subprocess.run(["cargo", "build", "--locked", "--quiet", "--package", "loadgen"], cwd=ROOT, check=True)
+    return ROOT / "target" / "debug" / "loadgen"
+
+
+@pytest.fixture(params=[1, 0], ids=["full", "sinks"], scope="module")
+def call(
+    request: pytest.FixtureRequest, binary: Path, start_server: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Call]:
+    server: Server = start_server()
+    room = f"load-{request.param}"
+    subscribe = {"audio": True, "high": 1, "low": "all"}
+    people = [
+        {"token": server.token(room, f"p{number}"), "audio": True, "video": "vp8", "subscribe": subscribe}
+        for number in range(PEOPLE)
+    ]
+    media = call_media.make(tmp_path_factory.mktemp("media"))
+    with Peer(1, str(binary), "call") as generator:
+        joined = generator.ask("join", url=server.url, media=str(media), full_every=request.param, participants=people)
+        everything = PEOPLE * (PEOPLE - 1)
+        assert (joined["failed"], joined["joined"]) == ([], PEOPLE)
+        assert joined["subscriptions"] == {"audio": everything, "video": everything}
+        yield Call(generator, server)
+    assert generator.process.stdout is not None
+    generator.process.stdout.close()
+
+
+def test_a_call_loses_nothing_and_has_its_layers(call: Call) -> None:
+    call.measure(0.2)  # layers are found meanwhile
+    seen = call.measure()
+    assert (seen["lost"], seen["astray"], seen["unauthentic"], seen["own_drops"]) == (0, 0, 0, 0)
+    assert seen["received"] == seen["expected"] > 0
+    assert seen["latency_us"]["count"] > 5
+    assert 0 < seen["latency_us"]["p50"] < 5_000
+    sent, streams = seen["sent"], seen["streams"]
+    assert sent == pytest.approx(SECONDS * PEOPLE * (50 + 30 * (1 + 2 + 5)), rel=0.1)
+    # Everybody sees one large and one small.
+    assert streams["high_bps"] == pytest.approx(PEOPLE * 1.2e6, rel=0.25)
+    assert streams["low_bps"] == pytest.approx(PEOPLE * 0.24e6, rel=0.25)
+    assert streams["medium_bps"] < streams["low_bps"] / 2
+
+
+def test_loss_is_reported_as_it_is(call: Call) -> None:
+    call.impair(loss=0.01)
+    seen = call.measure()
+    call.impair()
+    assert 0.005 < seen["lost"] / seen["expected"] < 0.02
+    assert seen["own_drops"] == 0
+
+
+def test_delay_is_reported_as_it_is(call: Call) -> None:
+    before = call.measure()["latency_us"]["p50"]
+    call.impair(delay_ms=5.0)
+    call.measure(0.2)
+    after = call.measure()["latency_us"]["p50"]
+    call.impair()
+    assert after - before == pytest.approx(5_000, rel=0.1)
