@@ -24,10 +24,10 @@ CODE := sfu turn control bench tests scripts
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml $(wildcard Cargo.lock)
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help run test test-full lint fmt bench bench-turn fuzz wheel venv dev engine page generate lock clean check-build check-page
+.PHONY: help run test test-full lint fmt bench bench-turn instructions fuzz wheel venv dev engine page generate lock clean check-build check-page
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ------------------------------------------------------------------------------------------------- every day
 
@@ -59,6 +59,10 @@ bench-turn: dev engine ## Measure relaying beside coturn, pion/turn and the floo
 	cargo build --locked --release --quiet --package loadgen
 	$(BIN)/python -m bench turn --peers
 	$(BIN)/python -m bench turn $(ARGS)
+
+instructions: dev check-build ## Count our instructions per packet under callgrind; ARGS=--check compares with those kept
+	cargo build --locked --release --quiet --package instructions
+	$(BIN)/python -m bench instructions $(ARGS)
 
 fuzz: dev check-build ## Mutate every parser's corpus for SECONDS_PER_TARGET (60) seconds each, from SEED (1), JOBS at once
 	cargo build --locked --quiet --package fuzz

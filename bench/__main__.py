@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import engine, sdp
+from bench import engine, instructions, sdp
 from bench.machine import machine
 from bench.turn import run as turn
 
@@ -17,6 +17,8 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["turn"]:
         return turn.main(argv[1:])
+    if argv[:1] == ["instructions"]:
+        return instructions.main(argv[1:])
     arguments = _parser().parse_args(argv)
     result: dict[str, Any] = {"machine": machine(), "command": ["python", "-m", "bench", *argv]}
     missed: list[str] = []
@@ -43,7 +45,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description=__doc__, epilog="`python -m bench turn --help`: TURN, beside others."
+        prog="python -m bench",
+        description=__doc__,
+        epilog="`python -m bench turn --help`: TURN, beside others; `python -m bench instructions --help`: under callgrind.",
     )
     parser.add_argument("what", choices=["engine", "sdp", "all"], nargs="?", default="all")
     parser.add_argument("--consumers", type=_numbers, default=[10, 50, 200], help="consumers per run, comma separated")
