@@ -12,12 +12,10 @@ import statistics
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-LOADGEN = ROOT / "target" / "release" / "loadgen"
+from bench.loadgen import LOADGEN, Peer
+
 #: Bytes of a packet as the publisher sends it, SRTP tag included: the size that libwebrtc fills video packets to.
 DATAGRAM_BYTES = 1200
 #: Packets per second towards all sinks together: far below saturation, so that batching is what the bursts give.
@@ -40,41 +38,6 @@ class Row:
     packets: int
     lost: int
     load_busy: float
-
-
-class Peer:
-    """A child process that answers JSON lines, pinned to one core."""
-
-    def __init__(self, core: int, *command: str) -> None:
-        self.process = subprocess.Popen(
-            ["taskset", "-c", str(core), *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
-        )
-
-    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.process.args!r} ended while it was asked to {do}")
-        reply: dict[str, Any] = json.loads(line)
-        if "error" in reply:
-            raise RuntimeError(f"{do}: {reply['error']}")
-        return reply
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 def measure(consumers: int, bursts: list[int], seconds: float, rounds: int) -> list[Row]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench.engine import ROOT
 from bench.turn.cells import Group, Plan
 from bench.turn.certificate import Certificate
 from bench.turn.gates import Measured, Memory, Results, ZeroHop
@@ -116,15 +114,9 @@ class Bench:
 
     def _start(self, stack: contextlib.ExitStack, kind: type[Server], *, tls: bool = False) -> Server:
         server = stack.enter_context(kind(self.directory, self.certificate if tls else None))
-        self.commands[server.name] = [self._without_places(part) for part in server.command]
+        self.commands[server.name] = server.public_command()
         self.versions[server.name] = server.version
         return server
-
-    def _without_places(self, text: str) -> str:
-        """Where things are on this machine is in no report."""
-        for place, name in ((sys.executable, "python"), (f"{ROOT}/", ""), (str(self.directory), "DIRECTORY")):
-            text = text.replace(place, name)
-        return text
 
 
 def _allocate(stack: contextlib.ExitStack, server: Server, count: int) -> None:

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 
-from bench.engine import LOADGEN, ROOT
-from bench.turn import namespace
+from bench import namespace
+from bench.loadgen import LOADGEN, ROOT
 from bench.turn.servers import PION, SERVERS
 
 SOURCE = ROOT / "bench" / "peers" / "pion_turn"

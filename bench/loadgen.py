@@ -1,0 +1,62 @@
+"""The load generator: where its binary is, and the conversation with it in JSON lines."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+ROOT = Path(__file__).resolve().parent.parent
+LOADGEN = ROOT / "target" / "release" / "loadgen"
+
+
+class PeerError(RuntimeError):
+    """The other process said `error`, or ended."""
+
+
+class Peer:
+    """A child process that answers JSON lines, pinned to one core unless that is None."""
+
+    def __init__(self, core: int | None, *command: str) -> None:
+        pinned = () if core is None else ("taskset", "-c", str(core))
+        self.process = subprocess.Popen(
+            [*pinned, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
+        )
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Raises `PeerError`."""
+        self.tell(do, **arguments)
+        return self.hear(do)
+
+    def tell(self, do: str, **arguments: Any) -> None:
+        """Asks without waiting; `hear` has the answer."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self.process.stdin.flush()
+
+    def hear(self, do: str) -> dict[str, Any]:
+        """Raises `PeerError`."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise PeerError(f"{self.process.args!r} ended while it was asked to {do}")
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise PeerError(f"{do}: {reply['error']}")
+        return reply
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
