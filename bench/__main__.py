@@ -5,18 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import engine, sdp
+from bench.calls import peers as calls_peers
+from bench.calls import run as calls
+from bench.commandline import say
 from bench.machine import machine
+from bench.turn import peers as turn_peers
 from bench.turn import run as turn
 
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["turn"]:
-        return turn.main(argv[1:])
+    if argv and argv[0] in _BESIDE_OTHERS:
+        return _BESIDE_OTHERS[argv[0]](argv[1:])
     arguments = _parser().parse_args(argv)
     result: dict[str, Any] = {"machine": machine(), "command": ["python", "-m", "bench", *argv]}
     missed: list[str] = []
@@ -26,24 +31,33 @@ def main(argv: list[str] | None = None) -> int:
             for consumers in arguments.consumers
             for row in engine.measure(consumers, arguments.bursts, arguments.seconds, arguments.rounds)
         ]
-        _say(engine.report(rows))
+        say(engine.report(rows))
         result["engine"] = engine.as_json(rows)
         missed += filter(None, [engine.gate(rows)])
     if arguments.what in ("sdp", "all"):
         offer = sdp.measure()
-        _say(sdp.report(offer))
+        say(sdp.report(offer))
         result["sdp"] = offer
         missed += filter(None, [sdp.gate(offer)])
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(result, indent=2) + "\n")
     for sentence in missed:
-        _say(f"missed: {sentence}")
+        say(f"missed: {sentence}")
     return 1 if missed else 0
+
+
+def _build_peers(_: Sequence[str]) -> int:
+    """Everything that is compared with."""
+    lines = list(dict.fromkeys([*turn_peers.build(), *calls_peers.build()]))
+    say("\n".join(["missing, install with:", *lines] if lines else ["nothing is missing"]))
+    return 2 if lines else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description=__doc__, epilog="`python -m bench turn --help`: TURN, beside others."
+        prog="python -m bench",
+        description=__doc__,
+        epilog="`python -m bench calls --help`, `python -m bench turn --help`: beside others; `python -m bench peers` builds them.",
     )
     parser.add_argument("what", choices=["engine", "sdp", "all"], nargs="?", default="all")
     parser.add_argument("--consumers", type=_numbers, default=[10, 50, 200], help="consumers per run, comma separated")
@@ -58,9 +72,11 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
+_BESIDE_OTHERS: dict[str, Callable[[Sequence[str]], int]] = {
+    "calls": calls.main,
+    "turn": turn.main,
+    "peers": _build_peers,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,13 @@ from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent
 LOADGEN = ROOT / "target" / "release" / "loadgen"
+#: Where `make wheel` puts it.
+PACKAGED = Path(__file__).resolve().parent / "bin" / "loadgen"
+
+
+def find() -> Path | None:
+    """The binary of this source tree, else that of the wheel."""
+    return next((each for each in (LOADGEN, PACKAGED) if each.exists()), None)
 
 
 class PeerError(RuntimeError):
@@ -33,8 +41,15 @@ class Peer:
     def tell(self, do: str, **arguments: Any) -> None:
         """Asks without waiting; `hear` has the answer."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError as error:
+            raise PeerError(f"{self.process.args!r} ended before it was asked to {do}") from error
+
+    def has_answered(self, within_s: float) -> bool:
+        """Waits so long for an answer to begin."""
+        return bool(select.select([self.process.stdout], [], [], within_s)[0])
 
     def hear(self, do: str) -> dict[str, Any]:
         """Raises `PeerError`."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bench.rounds import Say, turned
 from bench.turn.cells import Group, Plan
 from bench.turn.certificate import Certificate
 from bench.turn.gates import Measured, Memory, Results, ZeroHop
@@ -13,8 +14,6 @@ from bench.turn.generator import Generator
 from bench.turn.servers import SERVERS, Server
 from bench.turn.statistics import Row, Sample
 from bench.turn.zero_hop import OursWithMedia, run_zero_hop
-
-Say = Callable[[str], None]
 
 
 class Bench:
@@ -50,7 +49,7 @@ class Bench:
             for number in range(plan.rounds):
                 self.say(f"{group.name}, {group.allocations} allocations: round {number + 1} of {plan.rounds}")
                 for position, load in enumerate(group.loads):
-                    for name in _turned(names, number):
+                    for name in turned(names, number):
                         sample = generators[name].run(load, plan.warm_up_s, plan.seconds)
                         samples.setdefault((position, name), []).append(sample)
         for position, load in enumerate(group.loads):
@@ -122,11 +121,6 @@ class Bench:
 def _allocate(stack: contextlib.ExitStack, server: Server, count: int) -> None:
     """The generator lives as long as the stack: who lets go of its socket may be forgotten."""
     stack.enter_context(Generator(server)).prepare(count)
-
-
-def _turned(names: Sequence[str], number: int) -> list[str]:
-    start = number % len(names) if names else 0
-    return [*names[start:], *names[:start]]
 
 
 #: Brings in the code and the pages that the first of everything takes.

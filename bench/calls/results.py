@@ -1,0 +1,55 @@
+"""What a run has measured. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.calls.scenarios import Case, Sweep
+from bench.calls.statistics import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One case on all its servers, by name."""
+
+    case: Case
+    rows: Mapping[str, Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """By server, at each load: how many listeners that took, and what was measured."""
+
+    sweep: Sweep
+    rows: Mapping[str, Sequence[tuple[int, Row]]]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPoint:
+    participants: int
+    resident_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryGrowth:
+    """Of the whole process, kernel's socket memory not included."""
+
+    server: str
+    #: People in a room who neither send nor receive, by number.
+    idle: tuple[MemoryPoint, ...]
+    #: Of one flow to one subscriber, the share of everything around it included.
+    per_subscription: float
+
+    @property
+    def per_participant(self) -> float:
+        """From the first point to the last."""
+        first, last = self.idle[0], self.idle[-1]
+        return (last.resident_bytes - first.resident_bytes) / (last.participants - first.participants)
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    measured: tuple[Measured, ...] = ()
+    swept: tuple[Swept, ...] = ()
+    memory: tuple[MemoryGrowth, ...] = ()
