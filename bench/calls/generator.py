@@ -79,9 +79,11 @@ class Generator(Peer):
 
 def _seats(case: Case, room: str) -> Iterator[tuple[str, str, Participant]]:
     """Room, identity and wishes of everybody. Identities sort as people come: whom one sees goes by that order."""
-    for number, people in enumerate(case.rooms()):
+    rooms = list(case.rooms())
+    for number, people in enumerate(rooms):
+        name = f"{room}-{number}" if len(rooms) > 1 else room
         for place, participant in enumerate(people):
-            yield f"{room}-{number}", f"p{place:05}", participant
+            yield name, f"load-{place:05}", participant
 
 
 def _request(participant: Participant, token: str) -> dict[str, Any]:

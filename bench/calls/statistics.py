@@ -44,6 +44,8 @@ class Sample:
         if not received:
             raise ValueError(f"nothing arrived: {report}")
         spent, latency, join = report["spent"], report.get("latency_us") or {}, report.get("join_ms") or {}
+        if not latency.get("count"):
+            latency = {}
         return cls(
             cpu_us=spent["server_s"] / received * 1e6,
             forwarded_pps=received / spent["wall_s"],
