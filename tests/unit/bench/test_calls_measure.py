@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -35,7 +33,7 @@ class FakeServer:
         self._world = world
         self._resident = 50_000_000
 
-    def __enter__(self) -> FakeServer:
+    def __enter__(self) -> Self:
         self._world.happened.append(("start", self.url))
         return self
 
@@ -58,7 +56,7 @@ class FakeGenerator:
         self._world = world
         self._server = target.url
 
-    def __enter__(self) -> FakeGenerator:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None: ...
@@ -89,14 +87,13 @@ class FakeGenerator:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
     told = World()
     servers = {name: lambda _, name=name: FakeServer(name, told) for name in ("livekit", "livekit-batch", "ours")}
     monkeypatch.setattr(measure, "SERVERS", servers)
     monkeypatch.setattr(measure, "Generator", lambda target, _: FakeGenerator(told, target))
     monkeypatch.setattr(measure.time, "sleep", lambda _: None)
-    with contextlib.nullcontext():
-        yield told
+    return told
 
 
 def bench(names: list[str]) -> Bench:
