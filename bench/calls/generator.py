@@ -24,7 +24,6 @@ class Target:
     key: str
     secret: str
     pid: int | None = None
-    signalling: str = "livekit"
 
 
 class Generator(Peer):
@@ -43,7 +42,6 @@ class Generator(Peer):
 
     def start_joining(self, case: Case, room: str, joins_per_s: float = 0) -> None:
         """`hear("join")` has what came of it."""
-        signalling = {} if self.target.signalling == "livekit" else {"signalling": self.target.signalling}
         people = [
             _request(participant, self._token(name, identity)) for name, identity, participant in _seats(case, room)
         ]
@@ -54,7 +52,6 @@ class Generator(Peer):
             full_every=FULL_EVERY,
             joins_per_s=joins_per_s,
             participants=people,
-            **signalling,
         )
 
     def start(self, action: Action, seconds: float) -> None:

@@ -131,7 +131,7 @@ class Bench:
             return Sample.from_reports(joined, report)
 
     def _generator(self, server: CallServer) -> Generator:
-        target = Target(server.url, KEY, SECRET, server.pid, server.signalling)
+        target = Target(server.url, KEY, SECRET, server.pid)
         return Generator(target, self.media)
 
     def _next_room(self) -> str:

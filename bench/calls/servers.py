@@ -29,8 +29,6 @@ class CallServer(ServerProcess):
     """A server that rooms are joined at. `http` is its port; the three behind it are its own, too."""
 
     http: ClassVar[int]
-    #: What the generator has to speak to it.
-    signalling: ClassVar[str] = "livekit"
 
     @property
     def url(self) -> str:

@@ -24,7 +24,6 @@ class World:
 
 
 class FakeServer:
-    signalling = "livekit"
     version = "1"
     pid = 1
 
