@@ -18,7 +18,7 @@ OWN_CORE = 1
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to join. `pid` is a server's on this machine, whose CPU time is then told."""
+    """Where to join. `pid` is a server's on this machine, whose CPU time is then told; else it is the generator's."""
 
     url: str
     key: str
@@ -33,7 +33,6 @@ class Generator(Peer):
         super().__init__(core, str(binary), "call")
         self.target = target
         self.media = media
-        self.core = core
 
     def join(self, case: Case, room: str) -> dict[str, Any]:
         """Everybody of a case joins, as fast as they can; returns when all that they want flows."""
@@ -56,10 +55,8 @@ class Generator(Peer):
 
     def start(self, action: Action, seconds: float) -> None:
         """`hear(action.do)` has what came of it."""
-        process: dict[str, Any] = {}
-        if self.target.pid is not None:
-            process = {"pid": self.target.pid, "cores": [CORE, self.core]}
-        self.tell(action.do, seconds=seconds, **action.arguments(), **process)
+        pid = self.process.pid if self.target.pid is None else self.target.pid
+        self.tell(action.do, seconds=seconds, pid=pid, cores=[CORE, OWN_CORE], **action.arguments())
 
     def run(self, action: Action, seconds: float) -> dict[str, Any]:
         self.start(action, seconds)

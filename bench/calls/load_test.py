@@ -37,9 +37,9 @@ class LoadTest:
         return Case("load-test", self.room, sending + watching)
 
 
-def run(target: Target, test: LoadTest, binary: Path, progress: TextIO = sys.stderr) -> dict[str, Any]:
-    """What came of it, for `summary` and for a file. Raises `loadgen.PeerError`."""
-    case, bar = test.case(), _Progress(progress)
+def run(target: Target, test: LoadTest, binary: Path) -> dict[str, Any]:
+    """What came of it, for `summary` and for a file; progress on stderr. Raises `loadgen.PeerError`."""
+    case, bar = test.case(), _Progress(sys.stderr)
     bar.say("making what is sent")
     directory = media.make(_media_directory())
     with Generator(target, directory, core=None, binary=binary) as generator:
@@ -77,7 +77,7 @@ def _rows(joined: Mapping[str, Any], measured: Mapping[str, Any], people: int) -
     if latency["count"]:
         times = ", ".join(f"{name} {latency[key] / 1000:.2f} ms" for key, name in _QUANTILES.items())
         yield "latency", f"{times} (one way, through the server)"
-    yield "this machine", f"{spent['own_s'] / seconds:.0%} of a core for all of them"
+    yield "this machine", f"a core busy for {measured['own_busy']:.0%} with all of them"
 
 
 class _Progress:

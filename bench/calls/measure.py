@@ -13,6 +13,7 @@ from bench.calls.results import Measured, MemoryGrowth, MemoryPoint, Results, Sw
 from bench.calls.scenarios import Case, MemoryPlan, Participant, Plan, Sweep, everyday
 from bench.calls.servers import KEY, SECRET, SERVERS, CallServer
 from bench.calls.statistics import Row, Sample
+from bench.loadgen import PeerError
 from bench.rounds import Say, turned
 
 
@@ -28,6 +29,7 @@ class Bench:
         self.commands: dict[str, list[str]] = {}
         self.configurations: dict[str, dict[str, Any]] = {}
         self.versions: dict[str, str] = {}
+        self.failures: list[str] = []
         self._rooms = 0
 
     def run(self, plan: Plan) -> Results:
@@ -35,49 +37,64 @@ class Bench:
         return Results(
             measured=tuple(self.measure(case, plan) for case in plan.cases),
             swept=tuple(self.sweep(sweep, plan) for sweep in plan.sweeps),
-            memory=tuple(self.memory(plan.memory)) if plan.memory else (),
+            memory=tuple(self.memory(plan)),
+            failures=tuple(self.failures),
         )
 
     def measure(self, case: Case, plan: Plan) -> Measured:
         """The order of servers turns from round to round: nobody is always the first."""
-        names = [name for name in self.names if name not in plan.without.get(case.group, ())]
-        samples: dict[str, list[Sample]] = {name: [] for name in names}
         with contextlib.ExitStack() as stack:
-            servers = {name: self._start(stack, name) for name in names}
+            servers = self._start_all(stack, plan.servers(self.names, case.group))
+            samples: dict[str, list[Sample]] = {name: [] for name in servers}
             for number in range(plan.rounds):
                 self.say(f"{case.group}, {case.name}: round {number + 1} of {plan.rounds}")
-                for name in turned(names, number):
-                    samples[name].append(self._sample(servers[name], case, plan))
+                for name in turned(list(samples), number):
+                    with self._failing(samples, name, f"{case.group}, {case.name}"):
+                        samples[name].append(self._sample(servers[name], case, plan))
         return Measured(case, {name: Row(name, tuple(each)) for name, each in samples.items()})
 
     def sweep(self, sweep: Sweep, plan: Plan) -> Swept:
         """How many listeners make which load is found once for each server."""
-        samples: dict[tuple[str, float], list[Sample]] = {}
-        counts: dict[tuple[str, float], int] = {}
         with contextlib.ExitStack() as stack:
-            servers = {name: self._start(stack, name) for name in self.names}
+            servers = self._start_all(stack, plan.servers(self.names, "load"))
+            rows: dict[str, list[tuple[int, list[Sample]]]] = {name: [] for name in servers}
             for name, server in servers.items():
-                busy = self._sample(server, sweep.case(sweep.first), plan).server_busy
-                counts |= {(name, load): sweep.listeners(load, busy) for load in sweep.loads}
+                with self._failing(rows, name, f"load, {sweep.name}"):
+                    busy = self._sample(server, sweep.case(sweep.first), plan).server_busy
+                    rows[name] = [(sweep.listeners(load, busy), []) for load in sweep.loads]
             for number in range(plan.rounds):
-                for load in sweep.loads:
-                    self.say(f"{sweep.name} at a load of {load:.0%}: round {number + 1} of {plan.rounds}")
-                    for name in turned(self.names, number):
-                        sample = self._sample(servers[name], sweep.case(counts[name, load]), plan)
-                        samples.setdefault((name, load), []).append(sample)
+                for place, load in enumerate(sweep.loads):
+                    self.say(f"load, {sweep.name}, {load:.0%}: round {number + 1} of {plan.rounds}")
+                    for name in turned(list(rows), number):
+                        with self._failing(rows, name, f"load, {sweep.name}, {load:.0%}"):
+                            listeners, samples = rows[name][place]
+                            samples.append(self._sample(servers[name], sweep.case(listeners), plan))
         return Swept(
             sweep,
             {
-                name: [(counts[name, load], Row(name, tuple(samples[name, load]))) for load in sweep.loads]
-                for name in self.names
+                name: [(listeners, Row(name, tuple(samples))) for listeners, samples in each]
+                for name, each in rows.items()
             },
         )
 
-    def memory(self, plan: MemoryPlan) -> Iterator[MemoryGrowth]:
+    @contextlib.contextmanager
+    def _failing(self, servers: dict[str, Any], name: str, what: str) -> Iterator[None]:
+        """Who cannot do something is missing there; a run of hours goes on."""
+        try:
+            yield
+        except (PeerError, ValueError) as error:
+            self.failures.append(f"{name}: {what}: {error}")
+            self.say(self.failures[-1])
+            servers.pop(name)
+
+    def memory(self, plan: Plan) -> Iterator[MemoryGrowth]:
         """Growth of resident memory: by people who do nothing, and by subscriptions of people who are there anyway."""
-        for name in self.names:
+        if plan.memory is None:
+            return
+        for name in plan.servers(self.names, "memory"):
             self.say(f"memory of {name}")
-            yield MemoryGrowth(name, tuple(self._idle_memory(name, plan)), self._subscription_bytes(name, plan))
+            idle = tuple(self._idle_memory(name, plan.memory))
+            yield MemoryGrowth(name, idle, self._subscription_bytes(name, plan.memory))
 
     def _idle_memory(self, name: str, plan: MemoryPlan) -> Iterator[MemoryPoint]:
         with contextlib.ExitStack() as stack:
@@ -95,16 +112,15 @@ class Bench:
     def _subscription_bytes(self, name: str, plan: MemoryPlan) -> float:
         wanting = everyday(plan.everyday)
         silent = Case("memory", "", tuple(Participant(audio=True, video="vp8") for _ in wanting.participants))
-        with_them, without = (self._resident(name, case) for case in (wanting, silent))
+        with_them, without = (self._resident(name, case, plan.fill_s) for case in (wanting, silent))
         return (with_them - without) / wanting.subscriptions
 
-    def _resident(self, name: str, case: Case) -> int:
+    def _resident(self, name: str, case: Case, fill_s: float) -> int:
         with contextlib.ExitStack() as stack:
             server = self._start(stack, name)
             self._warm_up(server)
             stack.enter_context(self._generator(server)).join(case, self._next_room())
-            # Rings are as long as they get by then.
-            time.sleep(FILL_S)
+            time.sleep(fill_s)
             return server.resident_bytes()
 
     def _warm_up(self, server: CallServer) -> None:
@@ -139,6 +155,9 @@ class Bench:
         self._rooms += 1
         return f"bench-{self._rooms}"
 
+    def _start_all(self, stack: contextlib.ExitStack, names: Sequence[str]) -> dict[str, CallServer]:
+        return {name: self._start(stack, name) for name in names}
+
     def _start(self, stack: contextlib.ExitStack, name: str) -> CallServer:
         server = stack.enter_context(SERVERS[name](self.directory))
         self.commands[name] = server.public_command()
@@ -149,5 +168,4 @@ class Bench:
 
 #: Until what came in is settled: allocators and collectors included, as far as they ever are.
 SETTLE_S = 2.0
-FILL_S = 8.0
 WARM_UP_SIZE = 4

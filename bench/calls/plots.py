@@ -113,7 +113,7 @@ def _draw_ratios(axes: Axes, lines: Lines, cases: Names) -> None:
         errors = _errors(points)
         axes.barh(ys, [y for _, y, *_ in points], height, xerr=errors, label=name, color=_color(name), ecolor=_INK)
     axes.axvline(1, color=_INK, linewidth=0.8)
-    if figure := axes.get_figure():
+    if figure := axes.get_figure(root=True):
         figure.set_size_inches(7, 1.5 + 0.45 * len(cases))
     axes.set_yticks([place + (len(lines) - 1) * height / 2 for place in range(len(cases))], cases)
     axes.invert_yaxis()

@@ -33,6 +33,7 @@ def as_json(results: Results, verdicts: Sequence[Verdict], about: Mapping[str, A
         "growth": {name: asdict(fit) for name, fit in fits.items() if fit is not None},
         "load": [each for swept in results.swept for each in _loads(swept)],
         "memory": [_memory(each) for each in results.memory],
+        "failures": list(results.failures),
     }
 
 
@@ -54,6 +55,8 @@ def sections(result: Mapping[str, Any]) -> Iterator[Section]:
             yield Section(f"## {title}\n\n{_load_table(result['load'])}", ("latency against load",))
         if name == "memory" and result["memory"]:
             yield Section(f"## {title}\n\n{_memory_table(result['memory'])}", ("memory against participants",))
+    if result["failures"]:
+        yield Section("\n".join(["## Not measured", "", *(f"- {sentence}" for sentence in result["failures"])]))
     yield Section(_configurations(result))
 
 

@@ -11,7 +11,7 @@ from bench.calls.statistics import Row
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One case on all its servers, by name."""
+    """One case on those of its servers that could do it, by name."""
 
     case: Case
     rows: Mapping[str, Row]
@@ -53,3 +53,5 @@ class Results:
     measured: tuple[Measured, ...] = ()
     swept: tuple[Swept, ...] = ()
     memory: tuple[MemoryGrowth, ...] = ()
+    #: Of servers that could not do something, and are missing there: a sentence each.
+    failures: tuple[str, ...] = ()

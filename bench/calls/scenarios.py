@@ -9,7 +9,6 @@ from typing import Any, Literal
 Codec = Literal["vp8", "h264", "vp9", "av1"]
 #: A number of publishers, or every one of them.
 Many = int | Literal["all"]
-PEERS = ("livekit", "livekit-batch", "ours")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +132,8 @@ class MemoryPlan:
     idle: tuple[int, ...]
     #: The room whose subscriptions are paid for: with them and without, each in a server of its own.
     everyday: int
+    #: Seconds until that room's rings are as long as they get.
+    fill_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,10 @@ class Plan:
     seconds: float
     #: Servers of this run that are left out of a group, by its name: what takes long, and says nothing new.
     without: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def servers(self, names: Sequence[str], group: str) -> list[str]:
+        """Those of the run that take part in a group."""
+        return [name for name in names if name not in self.without.get(group, ())]
 
 
 def full(rounds: int, seconds: float) -> Plan:
@@ -165,7 +170,7 @@ def full(rounds: int, seconds: float) -> Plan:
             *neighbours(everyday(12)),
         ),
         sweeps=(load(first=40, most=1000),),
-        memory=MemoryPlan(idle=(0, 50, 100, 200, 400), everyday=24),
+        memory=MemoryPlan(idle=(0, 50, 100, 200, 400), everyday=24, fill_s=8.0),
         rounds=rounds,
         warm_up_s=2.0,
         seconds=seconds,
@@ -180,17 +185,17 @@ def quick(rounds: int, seconds: float) -> Plan:
             audio_room(3, 40),
             meeting(6),
             everyday(6),
-            livestream(10),
             *(growth(listeners) for listeners in (10, 30, 60)),
             churn(2, 10),
             data(10, reliable=False),
             stream(1, STREAM_BYTES // 4),
         ),
         sweeps=(),
-        memory=MemoryPlan(idle=(0, 20), everyday=6),
+        memory=MemoryPlan(idle=(0, 20), everyday=6, fill_s=3.0),
         rounds=rounds,
         warm_up_s=0.5,
         seconds=seconds,
+        without=dict.fromkeys(GROUPS, ("livekit-batch",)),
     )
 
 

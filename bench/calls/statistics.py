@@ -51,7 +51,7 @@ class Sample:
             forwarded_pps=received / spent["wall_s"],
             server_busy=spent["server_s"] / spent["wall_s"],
             main_busy=spent["server_main_s"] / spent["wall_s"],
-            generator_busy=generator_busy(report),
+            generator_busy=report["own_busy"],
             lost=report.get("lost", 0) / (received + report.get("lost", 0)),
             latency_p50_us=latency.get("p50"),
             latency_p99_us=latency.get("p99"),
@@ -76,17 +76,11 @@ class Sample:
         return None if self.joins_per_s is None else self.joins_per_s / self.server_busy
 
 
-def generator_busy(report: Mapping[str, Any]) -> float:
-    spent = report["spent"]
-    busy: float = spent["own_s"] / spent["wall_s"]
-    return busy
-
-
 def disturbances(report: Mapping[str, Any]) -> list[str]:
     """Why a sample may say something about the machine or the generator instead of the server."""
     found = [*disturbed_cores(report["spent"])]
-    if (busy := generator_busy(report)) > MAX_BUSY:
-        found.append(f"generator busy {busy:.0%}")
+    if report["own_busy"] > MAX_BUSY:
+        found.append(f"generator busy {report['own_busy']:.0%}")
     if report.get("own_drops"):
         found.append(f"generator's sockets dropped {report['own_drops']}")
     if report.get("failed"):
@@ -139,7 +133,7 @@ def _stream_bps(report: Mapping[str, Any]) -> float | None:
     return float(min(report["bytes"])) * 8 / float(report["seconds"])
 
 
-#: The generator's own proof: above, its lateness may be in the figures.
+#: The generator's own proof (it never sleeps, and tells what it had to do): above, its lateness may be in the figures.
 MAX_BUSY = 0.7
 FULL = 0.95
 #: As LiveKit's SDKs cut a stream.

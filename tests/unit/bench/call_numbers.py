@@ -24,7 +24,7 @@ def join_reply(**changed: Any) -> dict[str, Any]:
 
 def measure_reply(**changed: Any) -> dict[str, Any]:
     """An undisturbed second: 100,000 packets for half a second of CPU."""
-    spent = {**generator_report()["spent"], "own_s": 0.4}
+    spent = generator_report()["spent"]
     reply = {
         "sent": 10_000,
         "received": 100_000,
@@ -35,6 +35,7 @@ def measure_reply(**changed: Any) -> dict[str, Any]:
         "rtx": 0,
         "bytes": 90_000_000,
         "latency_us": {"p50": 200.0, "p99": 900.0, "p999": 1500.0, "max": 4000.0, "count": 1500},
+        "own_busy": 0.4,
         "own_drops": 0,
         "spent": {**spent, **{key: changed.pop(key) for key in spent if key in changed}},
     }

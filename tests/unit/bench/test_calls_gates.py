@@ -47,7 +47,7 @@ def test_data_has_a_gate_for_messages_and_one_for_a_stream() -> None:
     messages = measured(row("ours", [5.0]), case=scenarios.data(10, reliable=True))
     assert only(Results((messages,)), "data: CPU us for each receiver").passed
     for seconds, passes in ((0.5, True), (0.54, False)):
-        reply = {"seconds": seconds, "bytes": [20_000_000], "spent": measure_reply()["spent"]}
+        reply = {"seconds": seconds, "bytes": [20_000_000], "spent": measure_reply()["spent"], "own_busy": 0.1}
         sent = measured(
             Row("ours", (Sample.from_reports(join_reply(), reply),)), case=scenarios.stream(1, scenarios.STREAM_BYTES)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from bench.calls import measure, scenarios
 from bench.calls.generator import Target
 from bench.calls.measure import Bench
 from bench.calls.scenarios import Action, Case, Plan
+from bench.loadgen import PeerError
 from tests.unit.bench.call_numbers import join_reply, measure_reply
 
 
@@ -20,6 +22,8 @@ class World:
     def __init__(self) -> None:
         self.happened: list[tuple[str, str]] = []
         self.rooms: list[str] = []
+        #: Whose generator gives up.
+        self.broken = ""
         self.listeners: list[int] = []
 
 
@@ -75,6 +79,8 @@ class FakeGenerator:
 
     def run(self, action: Action, seconds: float) -> dict[str, Any]:
         self._say(action.do)
+        if self._world.broken == self._server:
+            raise PeerError("measure: it gave up")
         # A hundred listeners are half a core.
         return measure_reply(server_s=self._world.listeners[-1] * 0.005)
 
@@ -91,7 +97,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     servers = {name: lambda _, name=name: FakeServer(name, told) for name in ("livekit", "livekit-batch", "ours")}
     monkeypatch.setattr(measure, "SERVERS", servers)
     monkeypatch.setattr(measure, "Generator", lambda target, _: FakeGenerator(told, target))
-    monkeypatch.setattr(measure.time, "sleep", lambda _: None)
+    monkeypatch.setattr("bench.calls.measure.time.sleep", lambda _: None)
     return told
 
 
@@ -129,6 +135,14 @@ def test_a_group_may_leave_a_server_out(world: World) -> None:
     assert list(results.measured[0].rows) == ["ours"]
 
 
+def test_who_cannot_do_something_is_missing_there_and_the_others_go_on(world: World) -> None:
+    world.broken = "livekit"
+    results = bench(["livekit", "ours"]).run(plan(scenarios.livestream(10), rounds=3))
+    (measured,) = results.measured
+    assert {name: len(row.samples) for name, row in measured.rows.items()} == {"ours": 3}
+    assert results.failures == ("livekit: livestream, 1 to 10: measure: it gave up",)
+
+
 def test_a_neighbour_is_busy_for_the_whole_window(world: World) -> None:
     _, beside, _ = scenarios.neighbours(scenarios.everyday(4))
     bench(["ours"]).run(plan(beside, rounds=1))
@@ -144,7 +158,8 @@ def test_a_sweep_measures_as_many_listeners_as_its_loads_take(world: World) -> N
 
 
 def test_memory_is_what_people_and_subscriptions_add(world: World) -> None:
-    (growth,) = bench(["ours"]).memory(scenarios.MemoryPlan(idle=(0, 50, 150), everyday=4))
+    sizes = scenarios.MemoryPlan(idle=(0, 50, 150), everyday=4, fill_s=8)
+    (growth,) = bench(["ours"]).memory(replace(plan(), memory=sizes))
     assert [point.participants for point in growth.idle] == [0, 50, 150]
     assert growth.per_participant == pytest.approx(2_000_000 / 150)
     # One with subscriptions and one without, each in a fresh server: the same, here.

@@ -77,6 +77,11 @@ def test_a_run_without_ours_has_a_report_too() -> None:
     assert "No gate applies" in text and "| 5.00 (5.00-5.00) |" in text
 
 
+def test_what_could_not_be_measured_is_told() -> None:
+    text = report.markdown(report.as_json(Results(failures=("livekit: growth: it gave up",)), (), ABOUT))
+    assert "## Not measured\n\n- livekit: growth: it gave up\n" in text
+
+
 def test_the_html_page_has_the_same_tables_and_a_figure_for_each_question() -> None:
     text = page.html(result())
     assert "<td>10.00 (9.00-11.00) ~</td>" in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bench.calls.statistics import Row, Sample, ratio
@@ -37,7 +39,9 @@ def test_joins_are_those_of_the_churn_where_there_is_one() -> None:
 
 def test_a_stream_is_as_fast_as_its_slowest_receiver() -> None:
     spent = measure_reply(server_s=0.1)["spent"]
-    found = Sample.from_reports(join_reply(), {"seconds": 0.5, "bytes": [20_000_000, 15_000_000], "spent": spent})
+    found = Sample.from_reports(
+        join_reply(), {"seconds": 0.5, "bytes": [20_000_000, 15_000_000], "spent": spent, "own_busy": 0.1}
+    )
     assert found.stream_bps == 240_000_000
 
 
@@ -46,12 +50,12 @@ def test_a_stream_is_as_fast_as_its_slowest_receiver() -> None:
     [
         ({"server_core_other_s": 0.06}, "server core other 6%"),
         ({"own_core_steal_s": 0.03}, "generator core steal 3%"),
-        ({"own_s": 0.75}, "generator busy 75%"),
+        ({"own_busy": 0.75}, "generator busy 75%"),
         ({"own_drops": 7}, "generator's sockets dropped 7"),
         ({"failed": ["no answer"]}, "joins that failed: 1"),
     ],
 )
-def test_what_is_not_about_the_server_is_marked(changed: dict[str, object], sentence: str) -> None:
+def test_what_is_not_about_the_server_is_marked(changed: dict[str, Any], sentence: str) -> None:
     assert sample(**changed).disturbances == (sentence,)
 
 

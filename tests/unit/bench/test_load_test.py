@@ -35,7 +35,8 @@ class Asked:
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     binary = tmp_path / "loadgen"
-    binary.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
+    # -P: a folder of tests with a numbers.py is no place to import from.
+    binary.write_text(f'#!/bin/sh\nexec {sys.executable} -P {FAKE} "$@"\n')
     binary.chmod(0o755)
     monkeypatch.setattr(loadgen, "find", lambda: binary)
     monkeypatch.setattr(media, "make", lambda directory: directory)
@@ -54,7 +55,7 @@ def test_publishers_send_and_subscribers_watch_as_the_layout_says(asked: Asked) 
     claims = [verify(each["token"], {"k": "s" * 32}, time.time()) for each in join["participants"]]
     assert [each.identity for each in claims] == ["load-00000", "load-00001", "load-00002"]
     assert {each.video.room for each in claims} == {"big"}
-    assert asked.only("measure") == {"do": "measure", "seconds": 120}
+    assert asked.only("measure")["seconds"] == 120
     assert asked.all()[-1] == {"do": "leave", "count": 3}
 
 
