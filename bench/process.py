@@ -83,7 +83,7 @@ class ServerProcess(ABC):
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / "log").open("w") as log:
             self.process = subprocess.Popen(
-                [*_ON_ITS_CORE, *self.command],
+                [*end_with_bench(CORE), *self.command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -112,6 +112,11 @@ class ServerProcess(ABC):
             self.process.communicate()
 
 
+def end_with_bench(core: int) -> Sequence[str]:
+    """In front of a command: it has this core, and ends with the bench however that ends."""
+    return ("setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(core))
+
+
 def own_version() -> str:
     """Of the tree that is measured."""
     said = subprocess.run(
@@ -126,7 +131,5 @@ def _replaced(text: str, places: Sequence[tuple[str, str]]) -> str:
     return text
 
 
-#: It ends with the bench, however that ends.
-_ON_ITS_CORE = ("setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(CORE))
 #: A server that is not there by then has failed.
 START_TIMEOUT_S = 20

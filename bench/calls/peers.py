@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench import install
-from bench.calls.servers import LIVEKIT, SERVERS
+from bench.calls.servers import LIVEKIT, SERVERS, LiveKit
 
 
 def build() -> list[str]:
     """Builds what can be built; the lines that are left to do."""
-    return install.missing(install.build_go(LIVEKIT, "livekit", "github.com/livekit/livekit-server/cmd/server"))
+    left = install.build_go(LIVEKIT, "livekit", "github.com/livekit/livekit-server/cmd/server")
+    return [
+        *([left] if left else []),
+        *missing(name for name, kind in SERVERS.items() if not issubclass(kind, LiveKit)),
+    ]
 
 
 def missing(names: Iterable[str]) -> list[str]:

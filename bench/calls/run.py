@@ -27,7 +27,8 @@ def main(argv: Sequence[str]) -> int:
     if arguments.render:
         _write_pages(Path(arguments.render))
         return 0
-    if lines := peers.build() if arguments.peers else peers.missing(arguments.servers):
+    servers = arguments.servers or list(scenarios.QUICK_SERVERS if arguments.quick else SERVERS)
+    if lines := peers.build() if arguments.peers else peers.missing(servers):
         say("\n".join(["missing, install with:", *lines]))
         return 2
     if arguments.peers:
@@ -36,16 +37,16 @@ def main(argv: Sequence[str]) -> int:
 
     directory = media.make()
     namespace.enter("bench", ["calls", *argv])
-    return _measure(arguments, argv, directory)
+    return _measure(arguments, argv, servers, directory)
 
 
-def _measure(arguments: argparse.Namespace, argv: Sequence[str], media: Path) -> int:
+def _measure(arguments: argparse.Namespace, argv: Sequence[str], servers: Sequence[str], media: Path) -> int:
     kind = scenarios.quick if arguments.quick else scenarios.full
     rounds = arguments.rounds or (2 if arguments.quick else 5)
     plan = scenarios.only(kind(rounds, arguments.seconds or (0.6 if arguments.quick else 4.0)), arguments.only)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bench-calls-") as directory:
-        bench = Bench(arguments.servers, Path(directory), media, say)
+        bench = Bench(servers, Path(directory), media, say)
         results = bench.run(plan)
     verdicts = gates.verdicts(results)
     about = {
@@ -79,7 +80,11 @@ def _write_pages(file: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench calls", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small room of each kind, in under three minutes")
-    parser.add_argument("--servers", type=names_of(SERVERS), default=list(SERVERS), help=_choice(SERVERS))
+    parser.add_argument(
+        "--servers",
+        type=names_of(SERVERS),
+        help=f"{_choice(SERVERS)}, quick {','.join(scenarios.QUICK_SERVERS)}",
+    )
     parser.add_argument("--only", type=names_of(GROUPS), default=list(GROUPS), help=_choice(GROUPS))
     parser.add_argument("--rounds", type=int, help="of each case on each server; default 5, quick 2")
     parser.add_argument("--seconds", type=float, help="length of a measuring window; default 4, quick 0.6")

@@ -174,7 +174,10 @@ def full(rounds: int, seconds: float) -> Plan:
         rounds=rounds,
         warm_up_s=2.0,
         seconds=seconds,
-        without={"churn": ("livekit-batch",)},
+        without={
+            **dict.fromkeys(("codecs", "churn", "neighbour"), ("livekit-batch",)),
+            **dict.fromkeys(MEDIA_ONLY, ("livekit-batch", "janus")),
+        },
     )
 
 
@@ -195,7 +198,7 @@ def quick(rounds: int, seconds: float) -> Plan:
         rounds=rounds,
         warm_up_s=0.5,
         seconds=seconds,
-        without=dict.fromkeys(GROUPS, ("livekit-batch",)),
+        without=dict.fromkeys(MEDIA_ONLY, ("janus",)),
     )
 
 
@@ -316,6 +319,10 @@ GROUPS = {
     "stream": "One file to everybody",
     "neighbour": "A call beside rooms that misbehave",
 }
+#: What Janus is left out of: its bridge translates media, and nobody without media.
+MEDIA_ONLY = ("data", "stream", "memory")
+#: Of a quick run, unless others are named.
+QUICK_SERVERS = ("livekit", "ours")
 ROOM = 10
 #: A position in a game, a stroke on a whiteboard.
 MESSAGE_BYTES, MESSAGES_PER_S = 200, 50

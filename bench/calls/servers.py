@@ -6,6 +6,7 @@ Each runs as it comes: its own defaults, one API key, and addresses and ports so
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -19,9 +20,10 @@ import yaml
 
 from bench.loadgen import ROOT
 from bench.namespace import SERVER
-from bench.process import START_TIMEOUT_S, ServerProcess, own_version
+from bench.process import START_TIMEOUT_S, ServerProcess, end_with_bench, own_version
 
 KEY, SECRET = "bench", "a secret of the bench that is long enough"
+BRIDGE_CORE = 1
 LIVEKIT = ROOT / "bench" / "out" / "livekit-server"
 
 
@@ -102,15 +104,7 @@ class LiveKit(CallServer):
             "port": self.http,
             "bind_addresses": [SERVER],
             "keys": {KEY: SECRET},
-            "rtc": {
-                "tcp_port": self.http + 1,
-                "node_ip": SERVER,
-                "use_external_ip": False,
-                # The bench's network is on the loopback interface, with one address that clients should hear of.
-                "enable_loopback_candidate": True,
-                "ips": {"includes": [f"{SERVER}/32"]},
-                **self.rtc,
-            },
+            "rtc": {"tcp_port": self.http + 1, **self.rtc},
         }
 
     def find_version(self) -> str:
@@ -127,7 +121,45 @@ class LiveKitBatch(LiveKit):
     rtc: ClassVar[dict[str, Any]] = {"batch_io": {"batch_size": 128, "max_flush_interval": "2ms"}}
 
 
-SERVERS: dict[str, type[CallServer]] = {each.name: each for each in (LiveKit, LiveKitBatch, Ours)}
+class Janus(CallServer):
+    """Debian's, with VideoRoom and what it does by default; LiveKit's signalling comes from a bridge on the generator's core."""
+
+    name = "janus"
+    http = 7910
+
+    @classmethod
+    def missing(cls) -> str | None:
+        return None if shutil.which("janus") else "apt-get install --yes janus"
+
+    @property
+    def command(self) -> Sequence[str]:
+        folder = self.directory / "configuration"
+        folder.mkdir(exist_ok=True)
+        for name, text in self.config().items():
+            (folder / name).write_text(text)
+        return ("janus", "--configs-folder", str(folder), "--log-file", str(self.directory / "log"), "--disable-stdout")
+
+    def config(self) -> dict[str, Any]:
+        socket = f'ws = true\n\tws_ip = "{SERVER}"\n\tws_port = {self.http + 1}'
+        return {"janus.jcfg": "general: {\n}\n", "janus.transport.websockets.jcfg": f"general: {{\n\t{socket}\n}}\n"}
+
+    def find_version(self) -> str:
+        said = subprocess.run(["janus", "--version"], capture_output=True, text=True, check=False).stdout
+        found = re.search(r"\((\d+\.\d+\.\d+)\)", said)
+        return found[1] if found else ""
+
+    def wait_until_ready(self) -> None:
+        bridge = (sys.executable, "-m", "bench.calls.bridge", f"{SERVER}:{self.http}", f"ws://{SERVER}:{self.http + 1}")
+        self._bridge = subprocess.Popen([*end_with_bench(BRIDGE_CORE), *bridge], cwd=ROOT)
+        super().wait_until_ready()
+
+    def _stop(self) -> None:
+        self._bridge.terminate()
+        self._bridge.wait()
+        super()._stop()
+
+
+SERVERS: dict[str, type[CallServer]] = {each.name: each for each in (LiveKit, LiveKitBatch, Janus, Ours)}
 
 
 def _answers(url: str) -> bool:

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from bench.calls import run
-from bench.calls.servers import SERVERS, LiveKit, LiveKitBatch, Ours
+from bench.calls.servers import SERVERS, Janus, LiveKit, LiveKitBatch, Ours
 from control import config as configuration
 
 
 def test_every_server_has_ports_of_its_own() -> None:
-    assert sorted(kind.http for kind in SERVERS.values()) == [7880, 7890, 7900]
+    assert sorted(kind.http for kind in SERVERS.values()) == [7880, 7890, 7900, 7910]
     assert LiveKitBatch(Path("/d")).url == "ws://10.77.0.1:7900"
 
 
@@ -48,3 +48,10 @@ def test_a_server_that_is_not_built_comes_with_the_line_that_builds_it(
     monkeypatch.setattr("bench.calls.servers.LIVEKIT", tmp_path / "livekit-server")
     assert run.main(["--servers", "livekit,ours"]) == 2
     assert "python -m bench calls --peers" in capsys.readouterr().out
+
+
+def test_janus_is_told_of_one_socket_and_nothing_else(tmp_path: Path) -> None:
+    server = Janus(tmp_path)
+    server.directory.mkdir()
+    assert server.public_command()[:3] == ["janus", "--configs-folder", "DIRECTORY/janus/configuration"]
+    assert 'ws_ip = "10.77.0.1"' in (server.directory / "configuration" / "janus.transport.websockets.jcfg").read_text()
