@@ -141,7 +141,10 @@ class Janus(CallServer):
 
     def config(self) -> dict[str, Any]:
         socket = f'ws = true\n\tws_ip = "{SERVER}"\n\tws_port = {self.http + 1}'
-        return {"janus.jcfg": "general: {\n}\n", "janus.transport.websockets.jcfg": f"general: {{\n\t{socket}\n}}\n"}
+        return {
+            "janus.jcfg": f'general: {{\n\tinterface = "{SERVER}"\n}}\n',
+            "janus.transport.websockets.jcfg": f"general: {{\n\t{socket}\n}}\n",
+        }
 
     def find_version(self) -> str:
         said = subprocess.run(["janus", "--version"], capture_output=True, text=True, check=False).stdout
