@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
@@ -140,10 +141,15 @@ class Janus(CallServer):
         return ("janus", "--configs-folder", str(folder), "--log-file", str(self.directory / "log"), "--disable-stdout")
 
     def config(self) -> dict[str, Any]:
-        socket = f'ws = true\n\tws_ip = "{SERVER}"\n\tws_port = {self.http + 1}'
+        # Some of what is not configured ends the process instead of itself.
+        unused = {kind: _names_of_files(kind) - {used} for kind, used in _JANUS_PARTS.items()}
+        parts = [f'general: {{\n\tinterface = "{SERVER}"\n}}']
+        parts += [f'{kind}: {{\n\tdisable = "{",".join(sorted(names))}"\n}}' for kind, names in unused.items()]
+        socket = f'\tws = true\n\tws_ip = "{SERVER}"\n\tws_port = {self.http + 1}'
         return {
-            "janus.jcfg": f'general: {{\n\tinterface = "{SERVER}"\n}}\n',
-            "janus.transport.websockets.jcfg": f"general: {{\n\t{socket}\n}}\n",
+            "janus.jcfg": "\n".join(parts) + "\n",
+            "janus.transport.websockets.jcfg": f"general: {{\n{socket}\n}}\n",
+            "janus.plugin.videoroom.jcfg": "general: {\n}\n",
         }
 
     def find_version(self) -> str:
@@ -163,6 +169,15 @@ class Janus(CallServer):
 
 
 SERVERS: dict[str, type[CallServer]] = {each.name: each for each in (LiveKit, LiveKitBatch, Janus, Ours)}
+
+
+def _names_of_files(kind: str) -> set[str]:
+    """Of Janus's parts of a kind, wherever Debian has this machine's libraries."""
+    return {file.name for folder in Path("/usr/lib").glob(f"*/janus/{kind}") for file in folder.glob("*.so")}
+
+
+#: What of each kind is used.
+_JANUS_PARTS = {"plugins": "libjanus_videoroom.so", "transports": "libjanus_websockets.so", "loggers": ""}
 
 
 def _answers(url: str) -> bool:
