@@ -7,6 +7,7 @@ publishes, one subscribes to all that it wants. Data and people who neither send
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import sys
@@ -20,7 +21,7 @@ import jwt
 from aiohttp import web
 from livekit.protocol import models, rtc
 
-from bench.calls.janus import Json, Session
+from bench.calls.janus import JanusError, Json, Session
 
 
 @dataclass
@@ -65,7 +66,8 @@ class Member:
         return [member for member in self.room.members.values() if member is not self]
 
     async def send(self, **message: Any) -> None:
-        if not self._socket.closed:
+        # One who is leaving hears no more of the others.
+        with contextlib.suppress(ConnectionError):
             await self._socket.send_bytes(rtc.SignalResponse(**message).SerializeToString())
 
     async def announce(self, info: models.ParticipantInfo) -> None:
@@ -105,7 +107,7 @@ class Member:
             await self.janus.trickle(handle, json.loads(trickle.candidateInit))
 
     async def handle_answer(self, answer: rtc.SessionDescription) -> None:
-        if self.answer is not None:
+        if self.answer is not None and not self.answer.done():
             self.answer.set_result(answer.sdp)
 
     async def handle_subscription(self, request: rtc.UpdateSubscription) -> None:
@@ -137,28 +139,35 @@ class Member:
             # What comes together is asked for together.
             await asyncio.sleep(GATHER_S)
             self.changed.clear()
-            new = [sid for sid in self.wanted if sid not in self.mids]
-            if new:
-                await self._ask_for(new)
-            await self._choose()
+            try:
+                await self._ask_for([sid for sid in self.wanted if sid not in self.mids])
+                await self._choose()
+            except JanusError:
+                # Somebody left meanwhile. The wishes will tell; what is left of them is asked for again.
+                self.changed.set()
 
     async def _ask_for(self, sids: Sequence[str]) -> None:
-        streams = [{"feed": int(sid.split("_")[1]), "mid": self._publisher_mid(sid)} for sid in sids]
-        if self.subscriber is None:
-            self.subscriber = await self.janus.attach()
-            body = {"request": "join", "ptype": "subscriber", "room": self.room.number, "streams": streams}
-        else:
-            body = {"request": "subscribe", "streams": streams}
-        said, offer = await self.janus.ask(self.subscriber, body)
+        streams = [stream for sid in sids if (stream := self._published(sid)) is not None]
+        if not streams:
+            return
+        handle = self.subscriber or await self.janus.attach()
+        # Sections of those who leave stay: with `autoupdate` Janus would offer by itself, while it is being asked.
+        join = {"request": "join", "ptype": "subscriber", "room": self.room.number, "autoupdate": False}
+        subscribe = {"request": "subscribe"}
+        body = join if self.subscriber is None else subscribe
+        said, offer = await self.janus.ask(handle, {**body, "streams": streams})
+        self.subscriber = handle
         kinds = {(each["feed_id"], each["type"]): each["mid"] for each in said["streams"] if "feed_id" in each}
         self.mids = {f"TR_{feed}_{kind}": mid for (feed, kind), mid in kinds.items()}
-        if offer is None:
-            return
+        if offer is not None:
+            await self._negotiate(handle, offer["sdp"])
+
+    async def _negotiate(self, handle: int, sdp: str) -> None:
         self.answer = asyncio.get_running_loop().create_future()
         tracks = {mid: sid for sid, mid in self.mids.items()}
-        await self.send(offer=rtc.SessionDescription(type="offer", sdp=offer["sdp"], id=1, mid_to_track_id=tracks))
+        await self.send(offer=rtc.SessionDescription(type="offer", sdp=sdp, id=1, mid_to_track_id=tracks))
         answer = {"type": "answer", "sdp": await self.answer}
-        await self.janus.ask(self.subscriber, {"request": "start"}, answer)
+        await self.janus.ask(handle, {"request": "start"}, answer)
 
     async def _choose(self) -> None:
         """Sizes; what Janus calls a substream is 0 for the smallest."""
@@ -170,9 +179,11 @@ class Member:
         if streams and self.subscriber is not None:
             await self.janus.ask(self.subscriber, {"request": "configure", "streams": streams})
 
-    def _publisher_mid(self, sid: str) -> str:
-        owner = next(member for member in self.room.members.values() if f"_{member.feed}_" in sid)
-        return owner.publisher_mids[sid.rpartition("_")[2]]
+    def _published(self, sid: str) -> Json | None:
+        """As Janus names it, if its owner is there."""
+        _, feed, kind = sid.split("_")
+        owners = (member for member in self.room.members.values() if str(member.feed) == feed)
+        return next(({"feed": owner.feed, "mid": owner.publisher_mids[kind]} for owner in owners), None)
 
 
 class Bridge:

@@ -46,7 +46,7 @@ def sections(result: Mapping[str, Any]) -> Iterator[Section]:
     yield Section(_head(result))
     yield Section(gates_table(result["gates"]), ("side by side",))
     for name, title in GROUPS.items():
-        cases = [case for case in result["cases"] if case["group"] == name]
+        cases = [case for case in result["cases"] if case["group"] == name and case["servers"]]
         if cases:
             yield Section(f"## {title}\n\n{_case_table(cases, _COLUMNS[name])}", _FIGURES.get(name, ()))
         if name == "growth" and result["growth"]:
@@ -71,10 +71,20 @@ def _case(measured: Measured) -> dict[str, Any]:
         "case": case.name,
         "participants": len(case.participants),
         "subscriptions": case.subscriptions,
-        "servers": {name: _row(row) for name, row in measured.rows.items()},
+        "servers": {
+            name: {**_row(row), "other_work": _is_other_work(row, ours)} for name, row in measured.rows.items()
+        },
         #: CPU of the other divided by ours.
         "over_ours": {name: asdict(ratio(row, ours)) for name, row in others.items() if ours},
     }
+
+
+def _is_other_work(row: Row, ours: Row | None) -> bool:
+    """Whether it forwards so many packets more or fewer than we do that the two do not do the same."""
+    if ours is None:
+        return False
+    forwarded, by_us = row.median("forwarded_pps") or 0, ours.median("forwarded_pps") or 0
+    return abs(forwarded - by_us) > SAME_WORK * by_us
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -112,34 +122,35 @@ def _head(result: Mapping[str, Any]) -> str:
         "lines, are in the JSON file beside this one; the plots are on the HTML page.\n\n"
         "CPU is in microseconds of the server's threads for each packet that arrived at somebody: median (min-max). A ratio is that "
         "server's CPU divided by ours, round by round. `*` marks rows with disturbed samples: their number, and the JSON file says "
-        "what it was. `~` marks a server that had no time left: it does less than it should, later than it should."
+        "what it was. `~` marks a server that had no time left: it does less than it should, later than it should. `#` marks one that "
+        "forwards over a tenth more or fewer packets than we do: it does not do the same."
     )
 
 
-def _case_table(cases: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    names = list(dict.fromkeys(name for case in cases for name in case["servers"]))
-    others = [name for name in names if name != "ours"] if "ours" in names else []
+def _case_table(cases: Sequence[Mapping[str, Any]], figures: Sequence[str]) -> str:
+    """A row for each server; the name of the case stands at the first of them."""
     rows = []
     for case in cases:
-        cells = [_cell(case["servers"].get(name), column) for column in columns for name in names]
-        cells += [spread_cell(case["over_ours"].get(name), "{:.2f}") for name in others]
-        rows.append([case["case"], *cells])
-    heads = [f"{name} {COLUMNS[column].head}" for column in columns for name in names]
-    return table(["case", *heads, *(f"{name} / ours" for name in others)], rows)
+        name = case["case"]
+        for server, row in case["servers"].items():
+            cells = [_cell(row, figure) for figure in figures]
+            over = spread_cell(case["over_ours"].get(server), "{:.2f}")
+            rows.append([name, f"{server}{_marks(row)}", over, *cells])
+            name = ""
+    return table(["case", "server", "its CPU / ours", *(COLUMNS[figure].head for figure in figures)], rows)
 
 
-def _cell(row: Mapping[str, Any] | None, figure: str) -> str:
-    if row is None:
-        return "-"
+def _cell(row: Mapping[str, Any], figure: str) -> str:
     column = COLUMNS[figure]
     spread = row.get(figure)
     if spread is not None:
         spread = {key: value * column.factor for key, value in spread.items()}
-    return spread_cell(spread, column.form) + (_marks(row) if figure == "cpu_us" else "")
+    return spread_cell(spread, column.form)
 
 
 def _marks(row: Mapping[str, Any]) -> str:
-    return (" ~" if row["full"] else "") + (f" *{row['disturbed']}" if row["disturbed"] else "")
+    full, other = " ~" if row["full"] else "", " #" if row.get("other_work") else ""
+    return full + other + (f" *{row['disturbed']}" if row["disturbed"] else "")
 
 
 def _growth_table(fits: Mapping[str, Mapping[str, Any]]) -> str:
@@ -194,7 +205,7 @@ def _configurations(result: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What stands behind a server's name in the head, and the format of its numbers after multiplying them."""
+    """What stands in the head, and the format of numbers after multiplying them."""
 
     head: str
     form: str
@@ -218,7 +229,17 @@ COLUMNS = {
     "joins_per_core": Column("joins per CPU second", "{:.0f}"),
     "stream_bps": Column("Mbit/s", "{:.0f}", 1e-6),
 }
-_MEDIA = ("cpu_us", "forwarded_pps", "server_busy", "lost", "latency_p50_us", "latency_p99_us", "join_p95_ms")
+SAME_WORK = 0.1
+_MEDIA = (
+    "cpu_us",
+    "forwarded_pps",
+    "server_busy",
+    "generator_busy",
+    "lost",
+    "latency_p50_us",
+    "latency_p99_us",
+    "join_p95_ms",
+)
 _COLUMNS = {
     **dict.fromkeys(GROUPS, _MEDIA),
     "churn": ("joins_per_s", "joins_per_core", "join_p50_ms", "join_p95_ms", "server_busy", "lost"),

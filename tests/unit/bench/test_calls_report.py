@@ -43,9 +43,9 @@ def result(**ours: Any) -> dict[str, Any]:
 
 def test_every_row_has_medians_with_extremes_and_ratios_to_ours() -> None:
     text = report.markdown(result())
-    assert "| case | livekit us | ours us | livekit packets/s | ours packets/s |" in text
-    assert "| 24 x 24, everybody sees everybody | 10.00 (9.00-11.00) ~ | 2.00 (2.00-2.00) |" in text
-    assert "| 5.00 (4.50-5.50) |" in text
+    assert "| case | server | its CPU / ours | us | packets/s | busy |" in text
+    assert "| 24 x 24, everybody sees everybody | livekit ~ | 5.00 (4.50-5.50) | 10.00 (9.00-11.00) | 100000 " in text
+    assert "|  | ours | - | 2.00 (2.00-2.00) | 100000 (100000-100000) | 20% (20%-20%) |" in text
     assert "livekit 1.13.11, ours abc123" in text
 
 
@@ -58,10 +58,17 @@ def test_growth_load_and_memory_have_tables_of_their_own() -> None:
 
 def test_disturbed_rows_are_marked_and_the_json_says_why() -> None:
     said = result(own_drops=3)
-    assert "2.00 (2.00-2.00) *3" in report.markdown(said)
+    assert "|  | ours *3 |" in report.markdown(said)
     ours = said["cases"][0]["servers"]["ours"]
     assert ours["disturbances"] == ["generator's sockets dropped 3"]
     assert ours["samples"][0]["own_drops"] == 3
+
+
+def test_who_does_not_do_the_same_is_marked() -> None:
+    for received, mark in ((109_000, ""), (111_000, " #"), (89_000, " #")):
+        results = Results((measured(row("livekit", received=received), row("ours")),))
+        text = report.markdown(report.as_json(results, (), ABOUT))
+        assert f"| livekit{mark} |" in text
 
 
 def test_gates_are_told_with_their_worst_row() -> None:
@@ -74,7 +81,7 @@ def test_gates_are_told_with_their_worst_row() -> None:
 def test_a_run_without_ours_has_a_report_too() -> None:
     results = Results((measured(row("livekit", [5])),))
     text = report.markdown(report.as_json(results, (), ABOUT))
-    assert "No gate applies" in text and "| 5.00 (5.00-5.00) |" in text
+    assert "No gate applies" in text and "| 1 to 10 | livekit | - | 5.00 (5.00-5.00) |" in text
 
 
 def test_what_could_not_be_measured_is_told() -> None:
@@ -84,7 +91,7 @@ def test_what_could_not_be_measured_is_told() -> None:
 
 def test_the_html_page_has_the_same_tables_and_a_figure_for_each_question() -> None:
     text = page.html(result())
-    assert "<td>10.00 (9.00-11.00) ~</td>" in text
+    assert "<td>10.00 (9.00-11.00)</td>" in text
     assert text.count("<svg") == 4
     for figure in (
         "Side by side",
