@@ -86,6 +86,9 @@ def _point(x: float, spread: Mapping[str, float], factor: float = 1) -> Point:
 def _draw_cost(axes: Axes, lines: Lines, _: Names) -> None:
     _draw_lines(axes, lines)
     axes.set_xscale("log")
+    sizes = sorted({x for points in lines.values() for x, *_ in points})
+    axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+    axes.set_xticks([], minor=True)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("consumers")
     axes.set_ylabel("CPU us per forwarded packet")

@@ -196,7 +196,8 @@ def quick(rounds: int, seconds: float) -> Plan:
         sweeps=(),
         memory=MemoryPlan(idle=(0, 20), everyday=6, fill_s=3.0),
         rounds=rounds,
-        warm_up_s=0.5,
+        # Less, and a server that waits for a keyframe still sends the larger size.
+        warm_up_s=1.0,
         seconds=seconds,
         without=dict.fromkeys(MEDIA_ONLY, ("janus",)),
     )
