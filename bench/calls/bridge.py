@@ -240,19 +240,13 @@ class Bridge:
 
 
 def largest_first(sdp: str) -> str:
-    """VideoRoom takes the first of the sizes in a=simulcast for the largest."""
-    return re.sub(
-        r"^(a=simulcast:send )(\S+)", lambda found: found[1] + ";".join(_ordered(found[2])), sdp, flags=re.MULTILINE
-    )
+    """Janus takes the first a=rid for the largest size. What comes in is from the smallest."""
+    return re.sub(r"(?:a=rid:\S+ send\r\n)+", lambda found: "".join(reversed(found[0].splitlines(keepends=True))), sdp)
 
 
 def mids(sdp: str) -> dict[str, str]:
     """By kind of media."""
     return dict(re.findall(r"^m=(\w+) (?:(?!^m=)[\s\S])*?^a=mid:(\S+)", sdp, re.MULTILINE))
-
-
-def _ordered(rids: str) -> list[str]:
-    return sorted(rids.split(";"), key=_SIZES.find)
 
 
 def _welcome(member: Member, room: str) -> rtc.JoinResponse:
@@ -295,7 +289,6 @@ _HANDLERS: dict[str, Callable[[Member, Any], Awaitable[None]]] = {
     "subscription": Member.handle_subscription,
     "track_setting": Member.handle_track_setting,
 }
-_SIZES = "fhq"
 ROOM = {"publishers": 1000, "bitrate": 0, "audiocodec": "opus", "videocodec": "vp8,h264,vp9,av1", "permanent": False}
 GATHER_S = 0.02
 
