@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+
+from bench.verdict import Verdict
 
 
 def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
@@ -17,6 +19,14 @@ def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
         return names
 
     return parse
+
+
+def say_missed(verdicts: Iterable[Verdict]) -> bool:
+    """Whether there is one."""
+    missed = [verdict for verdict in verdicts if not verdict.passed]
+    for verdict in missed:
+        say(str(verdict))
+    return bool(missed)
 
 
 def say(text: str) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -17,8 +15,8 @@ from bench.calls import gates, page, peers, report, scenarios
 from bench.calls.measure import Bench
 from bench.calls.scenarios import GROUPS
 from bench.calls.servers import SERVERS
-from bench.commandline import names_of, say
-from bench.machine import machine
+from bench.commandline import names_of, say, say_missed
+from bench.machine import about
 from bench.report import dump
 
 
@@ -49,26 +47,20 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str], servers: Sequen
         bench = Bench(servers, Path(directory), media, say)
         results = bench.run(plan)
     verdicts = gates.verdicts(results)
-    about = {
-        "command": ["python", "-m", "bench", "calls", *argv],
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "took_s": round(time.monotonic() - started),
-        "machine": {**machine(), "cores": os.cpu_count()},
+    circumstances = {
+        **about(["calls", *argv], started),
         "versions": bench.versions,
         "commands": bench.commands,
         "configurations": bench.configurations,
         "rounds": rounds,
         "seconds": plan.seconds,
     }
-    result = report.as_json(results, verdicts, about)
+    result = report.as_json(results, verdicts, circumstances)
     say(report.markdown(result))
     if arguments.json:
         Path(arguments.json).write_text(dump(result))
         _write_pages(Path(arguments.json))
-    missed = [verdict for verdict in verdicts if not verdict.passed]
-    for verdict in missed:
-        say(str(verdict))
-    return 1 if missed or results.failures else 0
+    return 1 if say_missed(verdicts) or results.failures else 0
 
 
 def _write_pages(file: Path) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -13,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import namespace
-from bench.commandline import names_of, say
-from bench.machine import machine
+from bench.commandline import names_of, say, say_missed
+from bench.machine import about
 from bench.report import dump
 from bench.turn import cells, gates, peers, report
 from bench.turn.measure import Bench
@@ -46,25 +44,19 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         bench = Bench(arguments.servers, Path(directory), say)
         results = bench.run(plan)
     verdicts = gates.verdicts(results)
-    about = {
-        "command": ["python", "-m", "bench", "turn", *argv],
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "took_s": round(time.monotonic() - started),
-        "machine": {**machine(), "cores": os.cpu_count()},
+    circumstances = {
+        **about(["turn", *argv], started),
         "versions": bench.versions,
         "commands": bench.commands,
         "rounds": rounds,
         "seconds": plan.seconds,
     }
-    result = report.as_json(results, verdicts, about)
+    result = report.as_json(results, verdicts, circumstances)
     say(report.markdown(result))
     if arguments.json:
         Path(arguments.json).write_text(dump(result))
         _write_markdown(Path(arguments.json))
-    missed = [verdict for verdict in verdicts if not verdict.passed]
-    for verdict in missed:
-        say(str(verdict))
-    return 1 if missed else 0
+    return 1 if say_missed(verdicts) else 0
 
 
 def _write_markdown(file: Path) -> None:
