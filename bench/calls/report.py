@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.calls import gates
+from bench.calls import compare, gates
 from bench.calls.results import Measured, MemoryGrowth, Results, Swept
 from bench.calls.scenarios import GROUPS
 from bench.calls.statistics import FIGURES, Row, ratio
@@ -45,10 +45,13 @@ def markdown(result: Mapping[str, Any]) -> str:
 def sections(result: Mapping[str, Any]) -> Iterator[Section]:
     yield Section(_head(result))
     yield Section(gates_table(result["gates"]), ("side by side",))
+    if "two_runs" in result:
+        yield Section(_two_runs(result["two_runs"]))
     for name, title in GROUPS.items():
         cases = [case for case in result["cases"] if case["group"] == name and case["servers"]]
         if cases:
-            yield Section(f"## {title}\n\n{_case_table(cases, _COLUMNS[name])}", _FIGURES.get(name, ()))
+            text = _case_table(cases, _COLUMNS[name], compare.earlier_ratios(result))
+            yield Section(f"## {title}\n\n{text}", _FIGURES.get(name, ()))
         if name == "growth" and result["growth"]:
             yield Section(_growth_table(result["growth"]))
         if name == "load" and result["load"]:
@@ -123,19 +126,41 @@ def _head(result: Mapping[str, Any]) -> str:
         "CPU is in microseconds of the server's threads for each packet that arrived at somebody: median (min-max). A ratio is that "
         "server's CPU divided by ours, round by round. `*` marks rows with disturbed samples: their number, and the JSON file says "
         "what it was. `~` marks a server that had no time left: it does less than it should, later than it should. `#` marks one that "
-        "forwards over a tenth more or fewer packets than we do: it does not do the same."
+        "forwards over a tenth more or fewer packets than we do: it does not do the same. `*earlier` marks a ratio that is over a tenth "
+        "away from that of an earlier run (see Two runs)."
     )
 
 
-def _case_table(cases: Sequence[Mapping[str, Any]], figures: Sequence[str]) -> str:
+def _two_runs(found: Mapping[str, Any]) -> str:
+    share = f" ({found['agree'] / found['ratios']:.0%})" if found["ratios"] else ""
+    text = (
+        f"## Two runs\n\nBeside `{' '.join(found['command'])}` on {found['date']}: {found['agree']} of {found['ratios']} ratios{share} "
+        f"are within {compare.TOLERANCE:.0%} of that run's. The rows of the others are marked as disturbed."
+    )
+    if alone := found["only_earlier"] + found["only_now"]:
+        text += f" Ratios in one of the runs only: {alone}."
+    if not found["apart"]:
+        return text
+    rows = [
+        [f"{each['group']}: {each['case']}", each["server"], f"{each['earlier']:.2f}", f"{each['now']:.2f}"]
+        for each in found["apart"]
+    ]
+    return f"{text}\n\n{table(['case', 'server', 'earlier', 'now'], rows)}"
+
+
+def _case_table(
+    cases: Sequence[Mapping[str, Any]], figures: Sequence[str], earlier: Mapping[compare.Place, float]
+) -> str:
     """A row for each server; the name of the case stands at the first of them."""
     rows = []
     for case in cases:
         name = case["case"]
         for server, row in case["servers"].items():
             cells = [_cell(row, figure) for figure in figures]
-            over = spread_cell(case["over_ours"].get(server), "{:.2f}")
-            rows.append([name, f"{server}{_marks(row)}", over, *cells])
+            over, marks = spread_cell(case["over_ours"].get(server), "{:.2f}"), _marks(row)
+            if (before := earlier.get((case["group"], case["case"], server))) is not None:
+                over, marks = f"{over}, earlier {before:.2f}", f"{marks} *earlier"
+            rows.append([name, f"{server}{marks}", over, *cells])
             name = ""
     return table(["case", "server", "its CPU / ours", *(COLUMNS[figure].head for figure in figures)], rows)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import namespace
-from bench.calls import gates, page, peers, report, scenarios
+from bench.calls import compare, gates, page, peers, report, scenarios
 from bench.calls.measure import Bench
 from bench.calls.scenarios import GROUPS
 from bench.calls.servers import SERVERS
@@ -23,7 +23,7 @@ from bench.report import dump
 def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.render:
-        _write_pages(Path(arguments.render))
+        _render(Path(arguments.render), arguments.compare)
         return 0
     servers = arguments.servers or list(scenarios.QUICK_SERVERS if arguments.quick else SERVERS)
     if lines := peers.build() if arguments.peers else peers.missing(servers):
@@ -56,6 +56,8 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str], servers: Sequen
         "seconds": plan.seconds,
     }
     result = report.as_json(results, verdicts, circumstances)
+    if arguments.compare:
+        result = compare.beside(result, arguments.compare)
     say(report.markdown(result))
     if arguments.json:
         Path(arguments.json).write_text(dump(result))
@@ -63,10 +65,25 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str], servers: Sequen
     return 1 if say_missed(verdicts) or results.failures else 0
 
 
+def _render(file: Path, earlier: dict[str, Any] | None) -> None:
+    if earlier is not None:
+        file.write_text(dump(compare.beside(json.loads(file.read_text()), earlier)))
+    _write_pages(file)
+
+
 def _write_pages(file: Path) -> None:
     result: dict[str, Any] = json.loads(file.read_text())
     file.with_suffix(".md").write_text(report.markdown(result))
     file.with_suffix(".html").write_text(page.html(result))
+
+
+def _report_of(name: str) -> dict[str, Any]:
+    """For `argparse`: an earlier --json FILE, so that a run of hours does not end at its absence."""
+    try:
+        result: dict[str, Any] = json.loads(Path(name).read_text())
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{name}: {error}") from error
+    return result
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, help="length of a measuring window; default 4, quick 0.6")
     parser.add_argument("--json", metavar="FILE", help="write everything to FILE, and the pages beside it (.md, .html)")
     parser.add_argument("--render", metavar="FILE", help="only write the pages of an earlier --json FILE again")
+    parser.add_argument(
+        "--compare",
+        metavar="EARLIER",
+        type=_report_of,
+        help="mark every ratio that is over a tenth away from that in an earlier --json FILE; with --render, after the fact",
+    )
     parser.add_argument(
         "--peers", action="store_true", help="only build the servers to compare with, and say what is missing"
     )
