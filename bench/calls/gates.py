@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bench.calls import growth
+from bench.calls import floor, growth
 from bench.calls.results import Measured, MemoryGrowth, Results, Swept
 from bench.calls.scenarios import Measure
 from bench.calls.statistics import Row, ratio
+from bench.floor import GATE_RATIO
 from bench.verdict import Verdict, at_least, at_most
 
 
@@ -37,6 +38,8 @@ def _of_case(measured: Measured) -> Iterator[Verdict]:
         return
     if isinstance(measured.case.action, Measure) and measured.case.neighbour is None:
         yield from _ratios(measured.rows, words)
+    if (over := measured.over_floor) is not None and floor.is_comparable(ours):
+        yield at_most("CPU in floors", words, over.median, GATE_RATIO)
     if measured.case.group in LOSSLESS and not ours.is_full:
         yield at_most("share of packets that never arrive", words, _median(ours, "lost"), 0)
     if measured.case.group == "churn":

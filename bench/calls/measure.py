@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.calls import floor
+from bench.calls.floor import Floor
 from bench.calls.generator import Generator, Target
 from bench.calls.results import Measured, MemoryGrowth, MemoryPoint, Results, Swept
 from bench.calls.scenarios import Case, MemoryPlan, Participant, Plan, Sweep, everyday
@@ -42,16 +44,25 @@ class Bench:
         )
 
     def measure(self, case: Case, plan: Plan) -> Measured:
-        """The order of servers turns from round to round: nobody is always the first."""
+        """The order of servers turns from round to round: nobody is always the first. The floor comes right after ours."""
+        what = f"{case.group}, {case.name}"
         with contextlib.ExitStack() as stack:
             servers = self._start_all(stack, plan.servers(self.names, case.group))
             samples: dict[str, list[Sample]] = {name: [] for name in servers}
+            floors: dict[str, Floor] = {}
+            if "ours" in servers and case.group in floor.GROUPS:
+                with self._failing(floors, "floor", what):
+                    floors["floor"] = stack.enter_context(floor.beside(case))
             for number in range(plan.rounds):
-                self.say(f"{case.group}, {case.name}: round {number + 1} of {plan.rounds}")
+                self.say(f"{what}: round {number + 1} of {plan.rounds}")
                 for name in turned(list(samples), number):
-                    with self._failing(samples, name, f"{case.group}, {case.name}"):
+                    with self._failing(samples, name, what):
                         samples[name].append(self._sample(servers[name], case, plan))
-        return Measured(case, {name: Row(name, tuple(each)) for name, each in samples.items()})
+                    if name == "ours" and name in samples and floors:
+                        with self._failing(floors, "floor", what):
+                            floors["floor"].measure(samples[name][-1], plan.seconds)
+        rows = {name: Row(name, tuple(each)) for name, each in samples.items()}
+        return Measured(case, rows, floors["floor"].found if floors else None)
 
     def sweep(self, sweep: Sweep, plan: Plan) -> Swept:
         """How many listeners make which load is found once for each server."""
@@ -85,7 +96,7 @@ class Bench:
         except (PeerError, ValueError) as error:
             self.failures.append(f"{name}: {what}: {error}")
             self.say(self.failures[-1])
-            servers.pop(name)
+            servers.pop(name, None)
 
     def memory(self, plan: Plan) -> Iterator[MemoryGrowth]:
         """Growth of resident memory: by people who do nothing, and by subscriptions of people who are there anyway."""

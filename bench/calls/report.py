@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.calls import compare, gates
+from bench.calls import compare, floor, gates
 from bench.calls.results import Measured, MemoryGrowth, Results, Swept
 from bench.calls.scenarios import GROUPS
 from bench.calls.statistics import FIGURES, Row, ratio
+from bench.floor import GATE_RATIO
 from bench.report import gates_table, spread_cell, table
+from bench.statistics import Spread
 from bench.verdict import Verdict
 
 
@@ -79,7 +81,22 @@ def _case(measured: Measured) -> dict[str, Any]:
         },
         #: CPU of the other divided by ours.
         "over_ours": {name: asdict(ratio(row, ours)) for name, row in others.items() if ours},
+        **_floor(measured),
     }
+
+
+def _floor(measured: Measured) -> dict[str, Any]:
+    ours, floors, over = measured.rows.get("ours"), measured.floors, measured.over_floor
+    if ours is None or floors is None or over is None:
+        return {}
+    found = {
+        "cpu_us": asdict(Spread.of(floors.cpu_us)),
+        #: CPU of ours in floors.
+        "ours": asdict(over),
+        "comparable": floor.is_comparable(ours),
+        "shapes": [asdict(shape) for shape in floors.shapes],
+    }
+    return {"floor": found}
 
 
 def _is_other_work(row: Row, ours: Row | None) -> bool:
@@ -153,16 +170,30 @@ def _case_table(
 ) -> str:
     """A row for each server; the name of the case stands at the first of them."""
     rows = []
+    has_floor = any("floor" in case for case in cases)
     for case in cases:
         name = case["case"]
         for server, row in case["servers"].items():
-            cells = [_cell(row, figure) for figure in figures]
+            cells = [_floor_cell(case, server)] if has_floor else []
+            cells += [_cell(row, figure) for figure in figures]
             over, marks = spread_cell(case["over_ours"].get(server), "{:.2f}"), _marks(row)
             if (before := earlier.get((case["group"], case["case"], server))) is not None:
                 over, marks = f"{over}, earlier {before:.2f}", f"{marks} *earlier"
             rows.append([name, f"{server}{marks}", over, *cells])
             name = ""
-    return table(["case", "server", "its CPU / ours", *(COLUMNS[figure].head for figure in figures)], rows)
+    heads = ["case", "server", "its CPU / ours", *(["ours / floor"] if has_floor else [])]
+    text = table([*heads, *(COLUMNS[figure].head for figure in figures)], rows)
+    return f"{text}\n\n{_FLOOR}" if has_floor else text
+
+
+def _floor_cell(case: Mapping[str, Any], server: str) -> str:
+    found = case.get("floor")
+    if server != "ours" or found is None:
+        return "-"
+    shape = found["shapes"][0]
+    less = "" if found["comparable"] else " idle"
+    size = f"{shape['datagram_bytes']} B x {shape['burst']}"
+    return f"{spread_cell(found['ours'], '{:.2f}')}{less}; {found['cpu_us']['median']:.2f} us, {size}"
 
 
 def _cell(row: Mapping[str, Any], figure: str) -> str:
@@ -255,6 +286,11 @@ COLUMNS = {
     "stream_bps": Column("Mbit/s", "{:.0f}", 1e-6),
 }
 SAME_WORK = 0.1
+_FLOOR = (
+    "Ours / floor: our CPU per packet divided by the floor's in the same round; then the floor's own, the bytes of its packets and how "
+    f"many leave together. `idle`: a server that is busy for less than {floor.LEAST_BUSY:.0%} of its core does more beside forwarding "
+    f"than the floor knows of, so that the gate ({GATE_RATIO:g}) is not about it."
+)
 _MEDIA = (
     "cpu_us",
     "forwarded_pps",

@@ -7,6 +7,16 @@ from dataclasses import dataclass
 
 from bench.calls.scenarios import Case, Sweep
 from bench.calls.statistics import Row
+from bench.floor import Shape
+from bench.statistics import Spread, ratios
+
+
+@dataclass(frozen=True, slots=True)
+class Floors:
+    """What the packets of ours cost without a server, round by round."""
+
+    shapes: tuple[Shape, ...]
+    cpu_us: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +25,15 @@ class Measured:
 
     case: Case
     rows: Mapping[str, Row]
+    floors: Floors | None = None
+
+    @property
+    def over_floor(self) -> Spread | None:
+        """CPU per packet of ours in floors."""
+        ours = self.rows.get("ours")
+        if ours is None or self.floors is None:
+            return None
+        return ratios([sample.cpu_us for sample in ours.samples], self.floors.cpu_us)
 
 
 @dataclass(frozen=True, slots=True)

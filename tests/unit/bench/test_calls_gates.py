@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.calls import gates, scenarios
-from bench.calls.results import MemoryGrowth, MemoryPoint, Results, Swept
+from bench.calls.results import Floors, Measured, MemoryGrowth, MemoryPoint, Results, Swept
 from bench.calls.statistics import Row, Sample
 from bench.verdict import Verdict
 from tests.unit.bench.call_numbers import join_reply, measure_reply, measured, row
@@ -28,6 +28,17 @@ def test_of_each_other_server_so_many_times_our_cpu_is_asked(name: str, limit: f
 def test_the_median_round_decides() -> None:
     results = Results((measured(row("livekit", [5, 5, 5, 1, 1]), row("ours", [1] * 5)),))
     assert only(results, "livekit's CPU / ours").passed
+
+
+@pytest.mark.parametrize(
+    ("floor_us", "busy", "passed"),
+    [(1.0, 0.16, [True]), (0.99, 0.16, [False]), (0.5, 0.1, [])],
+)
+def test_ours_costs_few_floors_where_it_has_something_to_do(floor_us: float, busy: float, passed: list[bool]) -> None:
+    ours = row("ours", [1.6] * 3, received=busy * 1e6 / 1.6, server_s=busy)
+    beside = Measured(scenarios.livestream(200), {"ours": ours}, Floors((), (floor_us,) * 3))
+    found = [verdict.passed for verdict in gates.verdicts(Results((beside,))) if verdict.gate == "CPU in floors"]
+    assert found == passed
 
 
 def test_a_call_loses_nothing_while_the_server_has_time_left() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -9,9 +11,12 @@ from typing import Any, Self
 import pytest
 
 from bench.calls import measure, scenarios
+from bench.calls.floor import shape_of
 from bench.calls.generator import Target
 from bench.calls.measure import Bench
+from bench.calls.results import Floors
 from bench.calls.scenarios import Action, Case, Plan
+from bench.calls.statistics import Sample
 from bench.loadgen import PeerError
 from tests.unit.bench.call_numbers import join_reply, measure_reply
 
@@ -91,6 +96,26 @@ class FakeGenerator:
         self._world.happened.append((word, self._server))
 
 
+class FakeFloor:
+    """Half of what ours costs."""
+
+    def __init__(self, world: World, case: Case) -> None:
+        self._world = world
+        self._case = case
+        self._samples: list[Sample] = []
+
+    def measure(self, ours: Sample, seconds: float) -> None:
+        self._world.happened.append(("measure", "floor"))
+        if self._world.broken == "floor":
+            raise PeerError("floor: it gave up")
+        self._samples.append(ours)
+
+    @property
+    def found(self) -> Floors:
+        shapes = tuple(shape_of(sample, self._case) for sample in self._samples)
+        return Floors(shapes, tuple(sample.cpu_us / 2 for sample in self._samples))
+
+
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     told = World()
@@ -98,6 +123,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(measure, "SERVERS", servers)
     monkeypatch.setattr(measure, "Generator", lambda target, _: FakeGenerator(told, target))
     monkeypatch.setattr("bench.calls.measure.time.sleep", lambda _: None)
+
+    @contextmanager
+    def beside(case: Case) -> Iterator[FakeFloor]:
+        yield FakeFloor(told, case)
+
+    monkeypatch.setattr("bench.calls.floor.beside", beside)
     return told
 
 
@@ -111,7 +142,7 @@ def plan(*cases: Case, rounds: int = 2, **changed: Any) -> Plan:
 
 def test_servers_take_turns_and_every_round_has_another_first(world: World) -> None:
     run = bench(["livekit", "ours"])
-    results = run.run(plan(scenarios.livestream(10)))
+    results = run.run(plan(scenarios.everyday(4)))
     order = [server for word, server in world.happened if word == "measure"]
     assert order == ["livekit", "ours", "ours", "livekit"]
     assert {name: len(row.samples) for name, row in results.measured[0].rows.items()} == {"livekit": 2, "ours": 2}
@@ -120,7 +151,7 @@ def test_servers_take_turns_and_every_round_has_another_first(world: World) -> N
 
 
 def test_everybody_leaves_before_the_other_server_is_measured(world: World) -> None:
-    bench(["livekit", "ours"]).run(plan(scenarios.livestream(10), rounds=1))
+    bench(["livekit", "ours"]).run(plan(scenarios.everyday(4), rounds=1))
     words = [word for word, _ in world.happened]
     assert words == ["start", "start", *("join", "measure", "leave") * 2, "stop", "stop"]
 
@@ -141,6 +172,29 @@ def test_who_cannot_do_something_is_missing_there_and_the_others_go_on(world: Wo
     (measured,) = results.measured
     assert {name: len(row.samples) for name, row in measured.rows.items()} == {"ours": 3}
     assert results.failures == ("livekit: livestream, 1 to 10: measure: it gave up",)
+
+
+@pytest.mark.parametrize("case", [scenarios.livestream(10), scenarios.growth(50)])
+def test_the_floor_comes_right_after_ours_in_every_round(world: World, case: Case) -> None:
+    (measured,) = bench(["livekit", "ours"]).run(plan(case)).measured
+    order = [server for word, server in world.happened if word == "measure"]
+    assert order == ["livekit", "ours", "floor", "ours", "floor", "livekit"]
+    assert measured.over_floor is not None and measured.over_floor.median == 2
+
+
+def test_other_groups_have_no_floor_and_nobody_else_has(world: World) -> None:
+    for names, case in ((["ours"], scenarios.everyday(4)), (["livekit"], scenarios.livestream(10))):
+        (measured,) = bench(names).run(plan(case)).measured
+        assert measured.over_floor is None
+
+
+@pytest.mark.parametrize("broken", ["floor", "ours"])
+def test_without_the_floor_or_without_ours_the_rest_goes_on(world: World, broken: str) -> None:
+    world.broken = broken
+    results = bench(["livekit", "ours"]).run(plan(scenarios.livestream(10)))
+    (measured,) = results.measured
+    assert measured.over_floor is None and len(measured.rows["livekit"].samples) == 2
+    assert [sentence.partition(":")[0] for sentence in results.failures] == [broken]
 
 
 def test_a_neighbour_is_busy_for_the_whole_window(world: World) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from bench.calls import gates, page, report, scenarios
-from bench.calls.results import MemoryGrowth, MemoryPoint, Results, Swept
+from bench.calls.results import Floors, MemoryGrowth, MemoryPoint, Results, Swept
+from bench.floor import Shape
 from bench.report import dump
 from tests.unit.bench.call_numbers import measured, row
 
@@ -69,6 +71,18 @@ def test_who_does_not_do_the_same_is_marked() -> None:
         results = Results((measured(row("livekit", received=received), row("ours")),))
         text = report.markdown(report.as_json(results, (), ABOUT))
         assert f"| livekit{mark} |" in text
+
+
+def test_the_floor_has_a_column_where_there_is_one() -> None:
+    floors = Floors((Shape(910, 3, 250.0),) * 2, (1.0, 2.0))
+    for busy, words in ((0.4, ""), (0.05, " idle")):
+        ours = row("ours", [4.0, 4.0], server_s=busy, received=busy / 4e-6)
+        beside = replace(measured(row("livekit", [9, 9]), ours), floors=floors)
+        text = report.markdown(report.as_json(Results((beside,)), (), ABOUT))
+        assert "| case | server | its CPU / ours | ours / floor | us |" in text
+        assert f"|  | ours | - | 3.00 (2.00-4.00){words}; 1.50 us, 910 B x 3 | 4.00 " in text
+        assert text.count("Ours / floor: ") == 1
+    assert "ours / floor" not in report.markdown(result())
 
 
 def test_gates_are_told_with_their_worst_row() -> None:
