@@ -74,6 +74,7 @@ bench-full: dev engine ## Measure everything, beside everybody, into bench/repor
 	$(BIN)/python -m bench --json bench/reports/engine.json
 	$(BIN)/python -m bench calls --json bench/reports/calls.json
 	$(BIN)/python -m bench turn --json bench/reports/turn.json
+	$(BIN)/python -m bench profile --json bench/reports/profile.json
 
 fuzz: dev check-build ## Mutate every parser's corpus for SECONDS_PER_TARGET (60) seconds each, from SEED (1), JOBS at once
 	cargo build --locked --quiet --package fuzz

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench import engine, sdp
 from bench.calls import peers as calls_peers
+from bench.calls import profile
 from bench.calls import run as calls
 from bench.commandline import say
 from bench.machine import machine
@@ -20,8 +21,8 @@ from bench.turn import run as turn
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    if argv and argv[0] in _BESIDE_OTHERS:
-        return _BESIDE_OTHERS[argv[0]](argv[1:])
+    if argv and argv[0] in _OTHER_BENCHES:
+        return _OTHER_BENCHES[argv[0]](argv[1:])
     arguments = _parser().parse_args(argv)
     result: dict[str, Any] = {"machine": machine(), "command": ["python", "-m", "bench", *argv]}
     missed: list[str] = []
@@ -47,8 +48,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _build_peers(_: Sequence[str]) -> int:
-    """Everything that is compared with."""
-    lines = list(dict.fromkeys([*turn_peers.build(), *calls_peers.build()]))
+    """Everything that is compared with; `perf` belongs to it."""
+    lines = list(dict.fromkeys([*turn_peers.build(), *calls_peers.build(), *filter(None, [profile.missing()])]))
     say("\n".join(["missing, install with:", *lines] if lines else ["nothing is missing"]))
     return 2 if lines else 0
 
@@ -57,7 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description=__doc__,
-        epilog="`python -m bench calls --help`, `python -m bench turn --help`: beside others; `python -m bench peers` builds them.",
+        epilog="`python -m bench calls --help`, `python -m bench turn --help`: beside others; `python -m bench peers` builds them; "
+        "`python -m bench profile --help`: where our time goes.",
     )
     parser.add_argument("what", choices=["engine", "sdp", "all"], nargs="?", default="all")
     parser.add_argument("--consumers", type=_numbers, default=[10, 50, 200], help="consumers per run, comma separated")
@@ -72,9 +74,10 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
-_BESIDE_OTHERS: dict[str, Callable[[Sequence[str]], int]] = {
+_OTHER_BENCHES: dict[str, Callable[[Sequence[str]], int]] = {
     "calls": calls.main,
     "turn": turn.main,
+    "profile": profile.main,
     "peers": _build_peers,
 }
 
