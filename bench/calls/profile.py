@@ -106,7 +106,8 @@ def markdown(result: Mapping[str, Any]) -> str:
     head = (
         f"# Where the time goes\n\n{machine['cpu']}, Linux {machine['kernel']}. `{command}` on {result['date']}: "
         f"`perf record --event cpu-clock` on our server for {result['seconds']:g} s. Shares are of all samples. AES is what encrypts and "
-        "authenticates, ours the rest of the engine, Python the interpreter and its other modules."
+        "authenticates, ours the rest of the engine, Python the interpreter and its other modules. What the kernel does while "
+        "interrupts are off is charged to where it lets them in again, such as `_raw_spin_unlock_irqrestore`."
     )
     return "\n\n".join([head, *(_section(each) for each in result["profiles"])]) + "\n"
 
@@ -139,7 +140,7 @@ _REPORT = (
     "--stdio",
     "--no-children",
     "--fields",
-    "overhead,dso,symbol",
+    "sample,dso,symbol",
     "--field-separator",
     "\t",
     "--percent-limit",

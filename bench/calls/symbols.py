@@ -19,16 +19,17 @@ class Symbol:
 
 
 def parse(text: str) -> list[Symbol]:
-    """Of lines `12.34%<tab>library<tab>[.] symbol`; the largest first, callees that are called alike taken together."""
-    shares: dict[tuple[str, Group], float] = {}
+    """Of lines `samples<tab>library<tab>[.] symbol`; the largest first, what is called alike taken together."""
+    samples: dict[tuple[str, Group], int] = {}
     for line in text.splitlines():
         found = _LINE.match(line)
         if found is None:
             continue
-        percent, library, level, symbol = found.groups()
+        count, library, level, symbol = found.groups()
         key = _short(symbol), _group(library.strip(), level, symbol)
-        shares[key] = shares.get(key, 0) + float(percent) / 100
-    symbols = [Symbol(name, group, share) for (name, group), share in shares.items()]
+        samples[key] = samples.get(key, 0) + int(count)
+    total = sum(samples.values())
+    symbols = [Symbol(name, group, count / total) for (name, group), count in samples.items()]
     return sorted(symbols, key=lambda symbol: -symbol.share)
 
 
@@ -56,7 +57,7 @@ def _short(symbol: str) -> str:
     return name or symbol.strip()
 
 
-_LINE = re.compile(r"\s*([0-9.]+)%\s*\t([^\t]+)\t\[(.)\] (.+)")
+_LINE = re.compile(r"\s*(\d+)\s*\t([^\t]+)\t\[(.)\] (.+)")
 _AES = re.compile(r"aes|gcm|ghash", re.IGNORECASE)
 _LIBC = re.compile(r"libc[.-]|libm[.-]|libpthread|ld-linux|\[vdso\]")
 #: Rust's hash at the end; the version that AWS-LC puts before each name.
