@@ -24,7 +24,7 @@ CODE := sfu turn control bench tests scripts
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml $(wildcard Cargo.lock)
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help run test test-full lint fmt bench bench-turn instructions fuzz wheel venv dev engine page generate lock clean check-build check-page
+.PHONY: help run test test-full lint fmt bench bench-calls bench-full bench-peers bench-turn instructions fuzz wheel venv dev engine page generate lock clean check-build check-page
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,11 @@ bench: dev engine ## Measure engine CPU per forwarded packet beside the floor
 	cargo build --locked --release --quiet --package loadgen
 	$(BIN)/python -m bench $(ARGS)
 
+bench-calls: dev engine ## Measure whole calls beside LiveKit's server
+	cargo build --locked --release --quiet --package loadgen
+	$(BIN)/python -m bench calls --peers
+	$(BIN)/python -m bench calls $(ARGS)
+
 bench-turn: dev engine ## Measure relaying beside coturn, pion/turn and the floor
 	cargo build --locked --release --quiet --package loadgen
 	$(BIN)/python -m bench turn --peers
@@ -64,6 +69,17 @@ instructions: dev check-build ## Count our instructions per packet under callgri
 	cargo build --locked --release --quiet --package instructions
 	$(BIN)/python -m bench instructions $(ARGS)
 
+bench-peers: dev ## Build the servers that the bench compares with, and say what else to install
+	cargo build --locked --release --quiet --package loadgen
+	$(BIN)/python -m bench peers
+
+bench-full: dev engine ## Measure everything, beside everybody, into bench/reports (hours)
+	cargo build --locked --release --quiet --package loadgen
+	$(BIN)/python -m bench --json bench/reports/engine.json
+	$(BIN)/python -m bench calls --json bench/reports/calls.json
+	$(BIN)/python -m bench turn --json bench/reports/turn.json
+	$(BIN)/python -m bench profile --json bench/reports/profile.json
+
 fuzz: dev check-build ## Mutate every parser's corpus for SECONDS_PER_TARGET (60) seconds each, from SEED (1), JOBS at once
 	cargo build --locked --quiet --package fuzz
 	@{ cargo run --locked --quiet --package fuzz -- list | sed 's|^|cargo run --locked --quiet --package fuzz -- |'; \
@@ -72,6 +88,8 @@ fuzz: dev check-build ## Mutate every parser's corpus for SECONDS_PER_TARGET (60
 
 wheel: $(STAMPS)/run page check-build ## Build the wheel into dist/
 	rm -rf dist
+	cargo build --locked --release --quiet --package loadgen
+	mkdir -p bench/bin && cp target/release/loadgen bench/bin/
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --strip --auditwheel repair --out dist
 
 generate: dev ## Rewrite the files that are generated from code (config example, docs tables)
@@ -81,7 +99,7 @@ lock: ## Resolve the requirements*.lock files again
 	scripts/lock
 
 clean: ## Remove what make made (keeps Cargo's target/)
-	rm -rf $(VENV) control/page web/dist web/node_modules dist sfu/_native*.so
+	rm -rf $(VENV) bench/bin bench/out control/page web/dist web/node_modules dist sfu/_native*.so
 
 # --------------------------------------------------------------------------------------------------- set-up
 

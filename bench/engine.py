@@ -7,23 +7,19 @@ AES-128-GCM encryptions and GSO sends of the same sizes and bursts, nothing else
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-LOADGEN = ROOT / "target" / "release" / "loadgen"
+from bench import floor
+from bench.floor import GATE_RATIO, Shape
+from bench.loadgen import LOADGEN, Peer
+
 #: Bytes of a packet as the publisher sends it, SRTP tag included: the size that libwebrtc fills video packets to.
 DATAGRAM_BYTES = 1200
 #: Packets per second towards all sinks together: far below saturation, so that batching is what the bursts give.
 OUTBOUND_PPS = 60_000
-#: CPU per packet <= this many floors, at 50 consumers in bursts of 4 (architecture.md, Send).
-GATE_RATIO = 1.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,48 +38,10 @@ class Row:
     load_busy: float
 
 
-class Peer:
-    """A child process that answers JSON lines, pinned to one core."""
-
-    def __init__(self, core: int, *command: str) -> None:
-        self.process = subprocess.Popen(
-            ["taskset", "-c", str(core), *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
-        )
-
-    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.process.args!r} ended while it was asked to {do}")
-        reply: dict[str, Any] = json.loads(line)
-        if "error" in reply:
-            raise RuntimeError(f"{do}: {reply['error']}")
-        return reply
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
 def measure(consumers: int, bursts: list[int], seconds: float, rounds: int) -> list[Row]:
     """Connects one publisher and `consumers` sinks once, then runs every burst size `rounds` times, floor beside engine."""
     with Peer(1, str(LOADGEN)) as load, Peer(0, sys.executable, "-m", "bench.server") as server:
-        address = server.ask("address")
-        clients = load.ask("prepare", port=address["port"], count=consumers + 1)["clients"]
-        servers = server.ask("open", clients=clients)["servers"]
-        sinks = load.ask("connect", fingerprint=address["fingerprint"], servers=servers)["sinks"]
+        sinks = floor.connect(load, server, consumers)
         server.ask("forward", count=consumers + 1)
         rate = OUTBOUND_PPS / consumers
         load.ask("run", burst=4, rate_pps=rate, seconds=1.0, datagram_bytes=DATAGRAM_BYTES)  # warm up
@@ -102,9 +60,8 @@ def _case(load: Peer, server: Peer, sinks: list[str], burst: int, rate: float, s
         packets += expected
         lost += expected - run["received"]
         busy = max(busy, run["busy"])
-        floor = _floor(load, sinks, burst, rate, seconds)
-        floor_us.append(floor["cpu_s"] / floor["packets"] * 1e6)
-    ratios = [engine / floor for engine, floor in zip(engine_us, floor_us, strict=True)]
+        floor_us.append(floor.measure(load, sinks, Shape(DATAGRAM_BYTES, burst, rate), seconds))
+    ratios = [engine / least for engine, least in zip(engine_us, floor_us, strict=True)]
     return Row(
         consumers=len(sinks),
         burst=burst,
@@ -117,25 +74,6 @@ def _case(load: Peer, server: Peer, sinks: list[str], burst: int, rate: float, s
         lost=lost,
         load_busy=busy,
     )
-
-
-def _floor(load: Peer, sinks: list[str], burst: int, rate: float, seconds: float) -> dict[str, float]:
-    request = {
-        "sinks": sinks,
-        "burst": burst,
-        "rate_pps": rate,
-        "seconds": seconds,
-        "datagram_bytes": DATAGRAM_BYTES,
-    }
-    with subprocess.Popen(
-        ["taskset", "-c", "0", str(LOADGEN), "floor"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as floor:
-        assert floor.stdin is not None and floor.stdout is not None
-        floor.stdin.write(json.dumps(request) + "\n")
-        floor.stdin.close()
-        load.ask("drain", seconds=seconds + 0.3)
-        report: dict[str, float] = json.loads(floor.stdout.readline())
-    return report
 
 
 def report(rows: list[Row]) -> str:

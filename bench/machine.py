@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
+import os
 import platform
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+
+def about(arguments: Sequence[str], started: float) -> dict[str, Any]:
+    """Of a run that ends now: what was called, when, where, and for how long. `started` is of `time.monotonic`."""
+    return {
+        "command": ["python", "-m", "bench", *arguments],
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "took_s": round(time.monotonic() - started),
+        "machine": {**machine(), "cores": os.cpu_count()},
+    }
 
 
 def machine() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`beep-media`: serve, config check, token, turn, check, --version.
+"""`beep-media`: serve, config check, token, turn, check, load-test, --version.
 
 Exit status 2 for bad arguments or configuration, 1 for a failed start and for what did not work.
 """
@@ -9,7 +9,6 @@ import argparse
 import ipaddress
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +18,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from control import config as configuration
+from control import load_test
+from control.arguments import duration_s
 from control.config import DEV_KEYS, Config
 from control.errors import ConfigError, ControlError
 from control.node import EngineFactory, SignalFactory
@@ -46,6 +47,8 @@ def main(
                 return turn_cli.run_turn(options)
             case "check":
                 return turn_cli.run_check(options)
+            case "load-test":
+                return load_test.run(options)
             case _:
                 return _print_token(options)
     except ControlError as error:
@@ -206,6 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_token(commands.add_parser("token", help="print an access token"))
     turn_cli.add_turn(commands.add_parser("turn", help="what a running node relays"))
     turn_cli.add_check(commands.add_parser("check", help="try a server out as a client would"))
+    load_test.add(commands.add_parser("load-test", help="fill a room of a server, and say how it went"))
     return parser
 
 
@@ -238,7 +242,7 @@ def _add_token(token: argparse.ArgumentParser) -> None:
     token.add_argument("--name", default="", help="display name")
     token.add_argument("--metadata", default="")
     token.add_argument(
-        "--ttl", type=_duration_s, default=6 * 3600.0, metavar="TIME", help="30s, 10m, 6h (the default), 2d"
+        "--ttl", type=duration_s, default=6 * 3600.0, metavar="TIME", help="30s, 10m, 6h (the default), 2d"
     )
     token.add_argument("--grants", default="{}", metavar="JSON", help='more of the video grant: {"canPublish": false}')
     token.add_argument(
@@ -263,13 +267,6 @@ def _role(text: str) -> str:
 
 def _port_or_off(text: str) -> int | str:
     return text if text == "off" else _port(text)
-
-
-def _duration_s(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a time; write 30s, 10m, 6h or 2d")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
 
 
 _DEV_LISTEN = "127.0.0.1:7880"

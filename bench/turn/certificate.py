@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bench.turn.namespace import SERVER
+from bench.namespace import SERVER
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.turn.cells import Group, Load
 from bench.turn.statistics import Row, ratio
+from bench.verdict import Verdict, at_least, at_most
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +45,6 @@ class Results:
     memory: tuple[Memory, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Of one gate on one row."""
-
-    gate: str
-    case: str
-    value: float
-    limit: float
-    passed: bool
-
-    def __str__(self) -> str:
-        word = "passed" if self.passed else "missed"
-        return f"{word}: {self.gate} ({self.case}): {self.value:.4g}, the gate is {self.limit:g}"
-
-
 def verdicts(results: Results) -> list[Verdict]:
     """Of every gate on every row that has what the gate needs."""
     return [
@@ -87,40 +73,35 @@ def _of_load(measured: Measured) -> Iterator[Verdict]:
     words = case(measured)
     if name == "flood":
         if "coturn" in rows:
-            yield _at_least("coturn's CPU / ours", words, CPU_RATIOS[measured.load.train], rows)
+            yield _coturn_over_ours("coturn's CPU / ours", words, CPU_RATIOS[measured.load.train], rows)
         if "floor-plain" in rows:
-            yield _at_most("our CPU / the floor's", words, ratio(rows["ours"], rows["floor-plain"]).median, FLOOR_RATIO)
-        yield _at_most("Python's share of a core", words, rows["ours"].main_busy.median, PYTHON_SHARE)
+            yield at_most("our CPU / the floor's", words, ratio(rows["ours"], rows["floor-plain"]).median, FLOOR_RATIO)
+        yield at_most("Python's share of a core", words, rows["ours"].main_busy.median, PYTHON_SHARE)
     elif name == "spread":
         if "coturn" in rows:
-            yield _at_least("spread: coturn's CPU / ours", words, CPU_RATIOS["spread"], rows)
+            yield _coturn_over_ours("spread: coturn's CPU / ours", words, CPU_RATIOS["spread"], rows)
         if (latency := rows["ours"].latency_p99_us) is not None:
-            yield _at_most("spread: our latency p99 in us", words, latency.median, LATENCY_P99_US)
+            yield at_most("spread: our latency p99 in us", words, latency.median, LATENCY_P99_US)
     elif name == "tls":
-        yield _at_most("tls: share of packets we lose", words, rows["ours"].lost.max, 0)
+        yield at_most("tls: share of packets we lose", words, rows["ours"].lost.max, 0)
 
 
 def _of_zero_hop(measured: ZeroHop) -> Iterator[Verdict]:
     if {"coturn", "ours"} <= measured.rows.keys():
-        yield _at_least("zero hop: coturn's CPU / ours", case(measured), CPU_RATIOS["zero hop"], measured.rows)
+        yield _coturn_over_ours("zero hop: coturn's CPU / ours", case(measured), CPU_RATIOS["zero hop"], measured.rows)
 
 
 def _of_memory(memory: Memory) -> Iterator[Verdict]:
     if memory.server != "ours":
         return
     if memory.engine_per_allocation is not None:
-        yield _at_most("engine bytes per allocation", "memory", memory.engine_per_allocation, ENGINE_BYTES)
+        yield at_most("engine bytes per allocation", "memory", memory.engine_per_allocation, ENGINE_BYTES)
     for request, grown in memory.per_stranger.items():
-        yield _at_most(f"bytes per source without credentials ({request})", "memory", grown, STRANGER_BYTES)
+        yield at_most(f"bytes per source without credentials ({request})", "memory", grown, STRANGER_BYTES)
 
 
-def _at_least(gate: str, words: str, limit: float, rows: Mapping[str, Row]) -> Verdict:
-    value = ratio(rows["coturn"], rows["ours"]).median
-    return Verdict(gate, words, value, limit, value >= limit)
-
-
-def _at_most(gate: str, words: str, value: float, limit: float) -> Verdict:
-    return Verdict(gate, words, value, limit, value <= limit)
+def _coturn_over_ours(gate: str, words: str, limit: float, rows: Mapping[str, Row]) -> Verdict:
+    return at_least(gate, words, ratio(rows["coturn"], rows["ours"]).median, limit)
 
 
 #: Coturn's CPU per packet divided by ours; trains by their length.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.engine import LOADGEN, Peer
+from bench.loadgen import LOADGEN, Peer
+from bench.namespace import CLIENTS, PEERS, SERVER, STRANGERS
+from bench.process import CORE
 from bench.turn.cells import Load, Transport
-from bench.turn.namespace import CLIENTS, PEERS, SERVER, STRANGERS
-from bench.turn.servers import CORE, PASSWORD, USERNAME, Server
+from bench.turn.servers import PASSWORD, USERNAME, Server
 from bench.turn.statistics import Sample
 
 OWN_CORE = 1

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.engine import ROOT
+from bench.rounds import Say, turned
 from bench.turn.cells import Group, Plan
 from bench.turn.certificate import Certificate
 from bench.turn.gates import Measured, Memory, Results, ZeroHop
@@ -15,8 +14,6 @@ from bench.turn.generator import Generator
 from bench.turn.servers import SERVERS, Server
 from bench.turn.statistics import Row, Sample
 from bench.turn.zero_hop import OursWithMedia, run_zero_hop
-
-Say = Callable[[str], None]
 
 
 class Bench:
@@ -52,7 +49,7 @@ class Bench:
             for number in range(plan.rounds):
                 self.say(f"{group.name}, {group.allocations} allocations: round {number + 1} of {plan.rounds}")
                 for position, load in enumerate(group.loads):
-                    for name in _turned(names, number):
+                    for name in turned(names, number):
                         sample = generators[name].run(load, plan.warm_up_s, plan.seconds)
                         samples.setdefault((position, name), []).append(sample)
         for position, load in enumerate(group.loads):
@@ -116,25 +113,14 @@ class Bench:
 
     def _start(self, stack: contextlib.ExitStack, kind: type[Server], *, tls: bool = False) -> Server:
         server = stack.enter_context(kind(self.directory, self.certificate if tls else None))
-        self.commands[server.name] = [self._without_places(part) for part in server.command]
+        self.commands[server.name] = server.public_command()
         self.versions[server.name] = server.version
         return server
-
-    def _without_places(self, text: str) -> str:
-        """Where things are on this machine is in no report."""
-        for place, name in ((sys.executable, "python"), (f"{ROOT}/", ""), (str(self.directory), "DIRECTORY")):
-            text = text.replace(place, name)
-        return text
 
 
 def _allocate(stack: contextlib.ExitStack, server: Server, count: int) -> None:
     """The generator lives as long as the stack: who lets go of its socket may be forgotten."""
     stack.enter_context(Generator(server)).prepare(count)
-
-
-def _turned(names: Sequence[str], number: int) -> list[str]:
-    start = number % len(names) if names else 0
-    return [*names[start:], *names[:start]]
 
 
 #: Brings in the code and the pages that the first of everything takes.

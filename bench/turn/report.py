@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from bench.report import gates_table, spread_cell, table
+from bench.statistics import Spread
 from bench.turn import gates
-from bench.turn.gates import Measured, Results, Verdict, ZeroHop
-from bench.turn.statistics import Row, Spread, ratio
+from bench.turn.gates import Measured, Results, ZeroHop
+from bench.turn.statistics import Row, ratio
+from bench.verdict import Verdict
 
 
 def as_json(results: Results, verdicts: Sequence[Verdict], about: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,22 +25,9 @@ def as_json(results: Results, verdicts: Sequence[Verdict], about: Mapping[str, A
     }
 
 
-def dump(result: Mapping[str, Any]) -> str:
-    """As text: one line for each load, numbers as precise as they mean something."""
-    parts = []
-    for name, value in result.items():
-        rounded = _rounded(value)
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            text = ",\n".join(f"  {json.dumps(each)}" for each in rounded)
-            parts.append(f' "{name}": [\n{text}\n ]')
-        else:
-            parts.append(f' "{name}": {json.dumps(rounded)}')
-    return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
 def markdown(result: Mapping[str, Any]) -> str:
     """The report of `as_json`'s result."""
-    parts = [_head(result), _verdicts(result["gates"])]
+    parts = [_head(result), gates_table(result["gates"])]
     for name, (title, columns) in _TABLES.items():
         loads = [each for each in (*result["loads"], *result["zero_hop"]) if each["group"] == name]
         if loads:
@@ -83,16 +72,6 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.5g}")
-    if isinstance(value, Mapping):
-        return {key: _rounded(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(each) for each in value]
-    return value
-
-
 def _head(result: Mapping[str, Any]) -> str:
     machine, versions = result["machine"], result["versions"]
     known = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
@@ -110,62 +89,33 @@ def _head(result: Mapping[str, Any]) -> str:
     )
 
 
-def _verdicts(found: Sequence[Mapping[str, Any]]) -> str:
-    if not found:
-        return "No gate applies: ours was not measured beside the others."
-    lines = ["| gate | limit | rows | worst | |", "|---|---:|---:|---|---|"]
-    for gate, limit in dict.fromkeys((each["gate"], each["limit"]) for each in found):
-        rows = [each for each in found if (each["gate"], each["limit"]) == (gate, limit)]
-        missed = [each for each in rows if not each["passed"]]
-        worst = _worst(rows)
-        word = f"{len(missed)} missed" if missed else "passed"
-        lines.append(f"| {gate} | {limit:g} | {len(rows)} | {worst['value']:.3g} ({worst['case']}) | {word} |")
-    return "## Gates\n\n" + "\n".join(lines)
-
-
-def _worst(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    # A row that misses is worse than any that does not; among equals the one that is closest to the limit, or farthest beyond.
-    def distance(row: Mapping[str, Any]) -> float:
-        away: float = abs(row["value"] - row["limit"])
-        return away if row["passed"] else -away
-
-    return min(rows, key=distance)
-
-
 def _table(loads: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     names = list(dict.fromkeys(name for each in loads for name in each["servers"]))
     others = [name for name in names if name != "ours"] if "ours" in names else []
     heads = [f"{name} {_COLUMNS[column][0]}" for column in columns for name in names]
     heads += [f"{name} / ours" for name in others]
-    lines = [f"| load | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
+    rows = []
     for each in loads:
         cells = [_cell(each["servers"].get(name), column) for column in columns for name in names]
-        cells += [_spread(each["over_ours"].get(name), "{:.2f}") for name in others]
-        lines.append(f"| {each['case']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        cells += [spread_cell(each["over_ours"].get(name), "{:.2f}") for name in others]
+        rows.append([each["case"], *cells])
+    return table(["load", *heads], rows)
 
 
 def _cell(row: Mapping[str, Any] | None, column: str) -> str:
     if row is None:
         return "-"
-    text = _spread(row.get(column), _COLUMNS[column][1])
+    text = spread_cell(row.get(column), _COLUMNS[column][1])
     if column != "cpu_us":
         return text
     idle = " ~" if "latency_p99_us" not in row and row["server_busy"]["median"] < _FULL else ""
     return text + idle + (f" *{row['disturbed']}" if row["disturbed"] else "")
 
 
-def _spread(spread: Mapping[str, float] | None, form: str) -> str:
-    if spread is None:
-        return "-"
-    median, least, most = (form.format(spread[key]) for key in ("median", "min", "max"))
-    return f"{median} ({least}-{most})"
-
-
 def _memory(found: Sequence[Mapping[str, Any]]) -> str:
     requests = list(found[0]["per_stranger"])
     heads = ["server", "per allocation", "engine's part", *(f"per source of one {request}" for request in requests)]
-    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+    rows = []
     for each in found:
         engine = each["engine_per_allocation"]
         cells = [
@@ -173,8 +123,11 @@ def _memory(found: Sequence[Mapping[str, Any]]) -> str:
             "-" if engine is None else f"{engine:.0f}",
             *(f"{each['per_stranger'][request]:.1f}" for request in requests),
         ]
-        lines.append(f"| {each['server']} | {' | '.join(cells)} |")
-    return "Growth of resident memory in bytes; what the kernel keeps for sockets is not in it.\n\n" + "\n".join(lines)
+        rows.append([each["server"], *cells])
+    return (
+        "Growth of resident memory in bytes; what the kernel keeps for sockets is not in it.\n\n"
+        f"{table(heads, rows, numbers=True)}"
+    )
 
 
 #: Of what the generator reports on a run; the rest is in the summaries.

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.machine import machine
-from bench.turn import cells, gates, namespace, peers, report
+from bench import namespace
+from bench.commandline import names_of, say, say_missed
+from bench.machine import about
+from bench.report import dump
+from bench.turn import cells, gates, peers, report
 from bench.turn.measure import Bench
 from bench.turn.servers import SERVERS
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
         _write_markdown(Path(arguments.render))
         return 0
     if lines := peers.build() if arguments.peers else peers.missing(arguments.servers):
-        _say("\n".join(["missing, install with:", *lines]))
+        say("\n".join(["missing, install with:", *lines]))
         return 2
     if arguments.peers:
         return 0
@@ -41,28 +41,22 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-turn-") as directory:
         # coturn gives root up and still has to write there.
         Path(directory).chmod(0o755)
-        bench = Bench(arguments.servers, Path(directory), _say)
+        bench = Bench(arguments.servers, Path(directory), say)
         results = bench.run(plan)
     verdicts = gates.verdicts(results)
-    about = {
-        "command": ["python", "-m", "bench", "turn", *argv],
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "took_s": round(time.monotonic() - started),
-        "machine": {**machine(), "cores": os.cpu_count()},
+    circumstances = {
+        **about(["turn", *argv], started),
         "versions": bench.versions,
         "commands": bench.commands,
         "rounds": rounds,
         "seconds": plan.seconds,
     }
-    result = report.as_json(results, verdicts, about)
-    _say(report.markdown(result))
+    result = report.as_json(results, verdicts, circumstances)
+    say(report.markdown(result))
     if arguments.json:
-        Path(arguments.json).write_text(report.dump(result))
+        Path(arguments.json).write_text(dump(result))
         _write_markdown(Path(arguments.json))
-    missed = [verdict for verdict in verdicts if not verdict.passed]
-    for verdict in missed:
-        _say(str(verdict))
-    return 1 if missed else 0
+    return 1 if say_missed(verdicts) else 0
 
 
 def _write_markdown(file: Path) -> None:
@@ -75,12 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="one size of everything, in under three minutes")
     parser.add_argument(
         "--servers",
-        type=_names(SERVERS),
+        type=names_of(SERVERS),
         default=list(SERVERS),
         help=f"comma separated, of {', '.join(SERVERS)}; default: all",
     )
     parser.add_argument(
-        "--only", type=_names(cells.PARTS), default=cells.PARTS, help=f"comma separated, of {', '.join(cells.PARTS)}"
+        "--only", type=names_of(cells.PARTS), default=cells.PARTS, help=f"comma separated, of {', '.join(cells.PARTS)}"
     )
     parser.add_argument("--rounds", type=int, help="of each load on each server; default 5, quick 2")
     parser.add_argument("--seconds", type=float, help="length of a measuring window; default 1.2, quick 0.5")
@@ -90,18 +84,3 @@ def _parser() -> argparse.ArgumentParser:
         "--peers", action="store_true", help="only build the servers to compare with, and say what is missing"
     )
     return parser
-
-
-def _names(known: Collection[str]) -> Callable[[str], list[str]]:
-    def parse(text: str) -> list[str]:
-        names = text.split(",")
-        if unknown := set(names) - set(known):
-            raise argparse.ArgumentTypeError(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-        return names
-
-    return parse
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

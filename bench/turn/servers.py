@@ -5,27 +5,25 @@ All of them: long-term credentials, no logging, one thread or one core's worth o
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import yaml
 
-from bench.engine import LOADGEN, ROOT
+from bench.loadgen import LOADGEN, ROOT
+from bench.namespace import PEER_NETWORK, SERVER
+from bench.process import START_TIMEOUT_S, ServerProcess, own_version
 from bench.turn.certificate import Certificate
-from bench.turn.namespace import PEER_NETWORK, SERVER
 
-CORE = 0
 REALM, USERNAME, PASSWORD = "bench", "bench", "secret"
 PION = ROOT / "bench" / "out" / "pion_turn"
 
@@ -36,96 +34,25 @@ class Ports:
     tls: int | None = None
 
 
-class Server(ABC):
-    """A server process. `with` starts and stops it; `directory` is its own, and stays for whoever wants to read its log."""
-
-    name: ClassVar[str]
+class Server(ServerProcess):
+    """A TURN server process, with a TLS listener if there is a certificate."""
 
     def __init__(self, directory: Path, certificate: Certificate | None = None) -> None:
-        self.directory = directory / self.name
+        super().__init__(directory)
         self.certificate = certificate
         self.ports = Ports(0)
-        self.version = ""
-
-    @classmethod
-    def missing(cls) -> str | None:
-        """The line that installs it, if it is not there."""
-        return None
-
-    @property
-    @abstractmethod
-    def command(self) -> Sequence[str]: ...
 
     @abstractmethod
     def find_ports(self) -> Ports:
         """Once it runs."""
 
-    @property
-    def environment(self) -> dict[str, str]:
-        return {}
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def resident_bytes(self) -> int:
-        """Of the whole process, without the kernel's memory for its sockets."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
-        if found is None:
-            raise RuntimeError(f"{self.name} has ended")
-        return int(found[1]) * 1024
-
     def engine_bytes(self) -> int | None:
-        """The part of it that belongs to allocations, where the server tells."""
+        """The part of its memory that belongs to allocations, where the server tells."""
         return None
 
-    def log(self) -> str:
-        """The end of what it has said."""
-        return (self.directory / "log").read_text(errors="replace")[-2000:]
-
-    def __enter__(self) -> Self:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / "log").open("w") as log:
-            self.process = subprocess.Popen(
-                [*_ON_ITS_CORE, *self.command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                cwd=ROOT,
-                env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.directory), **self.environment},
-            )
-        try:
-            self.ports = self.find_ports()
-            _wait_for_answer(self.ports.udp, self.process)
-        except BaseException as error:
-            self._stop()
-            raise RuntimeError(f"{self.name} did not start: {error}\n{self.log()}") from error
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.communicate(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.communicate()
-
-    def _first_line(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("it ended")
-        said: dict[str, Any] = json.loads(line)
-        if "error" in said:
-            raise RuntimeError(said["error"])
-        return said
+    def wait_until_ready(self) -> None:
+        self.ports = self.find_ports()
+        _wait_for_answer(self.ports.udp, self.check_running)
 
 
 class Coturn(Server):
@@ -179,7 +106,7 @@ class Pion(Server):
         return {"GOMAXPROCS": "1"}
 
     def find_ports(self) -> Ports:
-        ready = self._first_line()
+        ready = self.first_line()
         self.version = ready["version"]
         return Ports(ready["udp"], ready.get("tls"))
 
@@ -195,7 +122,7 @@ class FloorPlain(Server):
         return (str(LOADGEN), "relay", SERVER, *self.arguments)
 
     def find_ports(self) -> Ports:
-        return Ports(self._first_line()["udp"])
+        return Ports(self.first_line()["udp"])
 
 
 class FloorJoined(FloorPlain):
@@ -250,10 +177,7 @@ class Ours(Server):
         return {"turn": turn}
 
     def find_ports(self) -> Ports:
-        said = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False, cwd=ROOT
-        )
-        self.version = said.stdout.strip()
+        self.version = own_version()
         return _OURS
 
 
@@ -262,14 +186,13 @@ SERVERS: dict[str, type[Server]] = {
 }
 
 
-def _wait_for_answer(port: int, process: subprocess.Popen[str]) -> None:
+def _wait_for_answer(port: int, check_running: Callable[[], None]) -> None:
     """Asks by Binding until there is an answer."""
     deadline = time.monotonic() + START_TIMEOUT_S
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         asker.settimeout(0.1)
         while time.monotonic() < deadline:
-            if process.poll() is not None:
-                raise RuntimeError(f"it ended with status {process.returncode}")
+            check_running()
             asker.sendto(_BINDING, (SERVER, port))
             try:
                 asker.recv(2048)
@@ -280,9 +203,6 @@ def _wait_for_answer(port: int, process: subprocess.Popen[str]) -> None:
     raise RuntimeError(f"no answer to Binding within {START_TIMEOUT_S} s")
 
 
-#: It ends with the bench, however that ends.
-_ON_ITS_CORE = ("setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(CORE))
-START_TIMEOUT_S = 20
 #: RFC 8489: type, no attributes, magic cookie, any transaction id.
 _BINDING = bytes.fromhex("000100002112a442") + b"bench-starts"
 _COTURN = Ports(13478, 15349)

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Of repeated measurements."""
-
-    min: float
-    median: float
-    max: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Raises `ValueError` without any."""
-        if not values:
-            raise ValueError("nothing was measured")
-        return cls(min(values), statistics.median(values), max(values))
+from bench.statistics import Spread, disturbed_cores, ratios
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +48,7 @@ class Sample:
 
 def disturbances(report: Mapping[str, Any]) -> list[str]:
     """Why a sample may say something about the machine instead of the server."""
-    spent, found = report["spent"], []
-    for core in ("server", "own"):
-        name = "server" if core == "server" else "generator"
-        for what, limit in (("other", MAX_OTHER), ("steal", MAX_STEAL)):
-            share = spent[f"{core}_core_{what}_s"] / spent["wall_s"]
-            if share > limit:
-                found.append(f"{name} core {what} {share:.0%}")
+    found = [*disturbed_cores(report["spent"])]
     if report["latency_us"] and report["busy"] > MAX_BUSY:
         found.append(f"generator busy {report['busy']:.0%}")
     found += [f"{name} {report[key]}" for key, name in _COUNTS.items() if report[key]]
@@ -123,12 +102,9 @@ class Row:
 
 def ratio(above: Row, below: Row) -> Spread:
     """CPU per packet of one server divided by another's, round by round: what disturbs a round disturbs both."""
-    pairs = zip(above.samples, below.samples, strict=True)
-    return Spread.of([one.cpu_us / other.cpu_us for one, other in pairs])
+    return ratios([sample.cpu_us for sample in above.samples], [sample.cpu_us for sample in below.samples])
 
 
-#: Shares of the window. The kernel counts a core's time in ticks of 10 ms; what is below these is its rounding.
-MAX_OTHER = 0.05
-MAX_STEAL = 0.02
+#: Share of a window.
 MAX_BUSY = 0.9
 _COUNTS = {"skipped": "trains skipped:", "socket_drops": "generator's buffers lost:", "strays": "packets astray:"}

@@ -11,9 +11,9 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from bench.namespace import SERVER
 from bench.turn.cells import Load
 from bench.turn.generator import Generator
-from bench.turn.namespace import SERVER
 from bench.turn.servers import Ours
 from bench.turn.statistics import Sample
 

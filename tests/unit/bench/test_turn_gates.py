@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.turn import gates
-from bench.turn.gates import Memory, Results, Verdict
+from bench.turn.gates import Memory, Results
+from bench.verdict import Verdict
 from tests.unit.bench.numbers import measured, row, zero_hop
 
 

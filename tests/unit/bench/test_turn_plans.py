@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.commandline import names_of
 from bench.turn import cells, peers, run
 from bench.turn.servers import SERVERS, Coturn, Pion
 
@@ -58,7 +59,7 @@ def test_what_is_not_asked_for_need_not_be_installed(monkeypatch: pytest.MonkeyP
 
 def test_a_server_or_a_part_that_does_not_exist_is_refused() -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="there is no colibri"):
-        run._names(["coturn", "ours"])("coturn,colibri")
+        names_of(["coturn", "ours"])("coturn,colibri")
 
 
 def test_parts_may_be_left_out() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from bench.report import dump
 from bench.turn import gates, report
 from bench.turn.gates import Memory, Results
 from tests.unit.bench.numbers import measured, row, zero_hop
@@ -72,7 +73,7 @@ def test_the_json_file_has_a_line_for_each_load_and_no_false_precision() -> None
         "memory": [],
         "commands": {"a": ["b"]},
     }
-    text = report.dump(said)
+    text = dump(said)
     assert text.splitlines()[3:5] == ['  {"us": 1.2346, "n": 1234567},', '  {"us": 2.0, "n": 1}']
     assert json.loads(text) == {**said, "loads": [{"us": 1.2346, "n": 1234567}, {"us": 2.0, "n": 1}]}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.turn.statistics import Sample, Spread, ratio
+from bench.statistics import Spread
+from bench.turn.statistics import Sample, ratio
 from tests.unit.bench.numbers import generator_report, row
 
 

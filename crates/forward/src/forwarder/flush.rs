@@ -21,7 +21,8 @@ use crate::{Counters, DatagramSink};
 impl Forwarder {
     /// Writes everything that is due, for transports that have something to say.
     pub fn flush(&mut self, now: Instant, sink: &mut impl DatagramSink) {
-        let mut outbox = Outbox { sink, counters: &mut self.counters, now };
+        let (counters, session) = (&mut self.counters, &mut *self.session_datagram);
+        let mut outbox = Outbox { sink, counters, session, now };
         for mut transport in self.farewells.drain(..) {
             outbox.send_session(&mut transport);
         }
@@ -60,14 +61,15 @@ struct Media<'a> {
 struct Outbox<'a, S> {
     sink: &'a mut S,
     counters: &'a mut Counters,
+    /// Room for a datagram of STUN, DTLS or SCTP.
+    session: &'a mut [u8],
     now: Instant,
 }
 
 impl<S: DatagramSink> Outbox<'_, S> {
     fn send_session(&mut self, transport: &mut Transport) {
-        let mut buf = [0; SESSION_DATAGRAM];
-        while let Some((path, len)) = transport.poll_datagram(self.now, &mut buf) {
-            self.sink.reserve(path, len)[..len].copy_from_slice(&buf[..len]);
+        while let Some((path, len)) = transport.poll_datagram(self.now, self.session) {
+            self.sink.reserve(path, len)[..len].copy_from_slice(&self.session[..len]);
             self.commit(len);
         }
     }
@@ -229,4 +231,4 @@ fn write_payload(room: &mut [u8], descriptor: &Descriptor, payload: &[u8]) -> us
 const RTX_PREFIX: usize = 2;
 // GCM; the others are shorter.
 const MAX_TAG: usize = 16;
-const SESSION_DATAGRAM: usize = 2_048;
+pub(super) const SESSION_DATAGRAM: usize = 2_048;

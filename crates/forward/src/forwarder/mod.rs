@@ -79,6 +79,8 @@ pub struct Forwarder {
     reports_due: Option<Instant>,
     /// Closed transports whose goodbye is still to be sent.
     farewells: Vec<Transport>,
+    /// Scratch of `flush`.
+    session_datagram: Box<[u8]>,
     pipes: Pipes,
 }
 
@@ -102,6 +104,7 @@ impl Forwarder {
             levels: LevelWindow::default(),
             reports_due: None,
             farewells: Vec::new(),
+            session_datagram: vec![0; flush::SESSION_DATAGRAM].into(),
             pipes: Pipes::default(),
         }
     }

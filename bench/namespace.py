@@ -1,7 +1,8 @@
 """A network of the bench's own: nothing on the machine sees its packets, and it ends with the last process in it.
 
-Its addresses are not loopback's, because no careful server relays to loopback, but all traffic stays on `lo`. Clients, peers and
-strangers have a network each that is local as a whole: thousands of hosts without configuring one of them.
+Its addresses are not loopback's, because no careful server relays to loopback or offers its addresses to clients, but all traffic
+stays on `lo`: so does what a host sends to an address of its own network card. Clients, peers and strangers have a network each that is
+local as a whole: thousands of hosts without configuring one of them.
 """
 
 from __future__ import annotations
@@ -54,7 +55,11 @@ def _find(name: str) -> str | None:
 _INSIDE = "BEEP_MEDIA_BENCH_NAMESPACE"
 _SET_UP = (
     "ip link set lo up",
-    f"ip address add {SERVER}/32 dev lo",
+    # Both ends of a cable, since a card without one is down.
+    "ip link add card type veth peer name socket",
+    "ip link set card up addrgenmode none",
+    "ip link set socket up addrgenmode none",
+    f"ip address add {SERVER}/32 dev card",
     "ip address add fd77::1/128 dev lo nodad",
     f"ip route add local {CLIENTS}/16 dev lo",
     f"ip route add local {PEER_NETWORK} dev lo",
