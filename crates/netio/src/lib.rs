@@ -5,12 +5,14 @@
 
 mod address;
 mod control;
+mod limits;
 mod poll;
 mod receive;
 mod send;
 mod socket;
 mod tcp;
 
+pub use limits::allow_descriptors;
 pub use poll::{EventFd, Interest, Poller, Ready};
 pub use receive::{Datagram, Receiver};
 pub use send::{FanQueue, SendCounters, SendQueue};

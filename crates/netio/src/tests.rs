@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as Plain};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{EventFd, Interest, Poller, Receiver, SendQueue, UdpSocket, bind_all};
+use crate::{EventFd, Interest, Poller, Receiver, SendQueue, UdpSocket, allow_descriptors, bind_all};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -71,6 +71,23 @@ fn a_wildcard_socket_tells_which_address_was_contacted_and_answers_from_it() {
         assert!(queue.flush());
         assert_eq!(read(&client), (b"back".to_vec(), SocketAddr::new(contacted, port)));
     }
+}
+
+#[test]
+fn one_datagram_leaves_at_once_in_either_family() {
+    for host in [V4, V6] {
+        let sockets = shared(&[host]);
+        let (client, to) = client(host);
+        sockets[0].send_to(b"alone", to).expect("sent");
+        assert_eq!(read(&client), (b"alone".to_vec(), sockets[0].local_address()));
+    }
+}
+
+#[test]
+fn as_many_descriptors_as_the_system_allows() {
+    let allowed = allow_descriptors().expect("a limit");
+    assert!(allowed >= 256);
+    assert_eq!(allow_descriptors().ok(), Some(allowed));
 }
 
 #[test]
