@@ -143,7 +143,8 @@ def _svg(draw: Draw, lines: Lines, cases: Names) -> str:
         axes = figure.add_subplot()
         draw(axes, lines, cases)
         axes.grid(visible=True, alpha=0.3)
-        axes.legend()
+        # Beside the data. Looking for the best place among them takes long, and warns when it does.
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     text = file.getvalue()

@@ -42,7 +42,7 @@ class Sample:
         report = {**joined, **report}
         received = _received(report)
         if not received:
-            raise ValueError(f"nothing arrived: {report}")
+            raise ValueError(f"nothing arrived; {_why(report)}")
         spent, latency, join = report["spent"], report.get("latency_us") or {}, report.get("join_ms") or {}
         if not latency.get("count"):
             latency = {}
@@ -120,6 +120,15 @@ def ratio(above: Row, below: Row) -> Spread:
     return ratios([sample.cpu_us for sample in above.samples], [sample.cpu_us for sample in below.samples])
 
 
+def _why(report: Mapping[str, Any]) -> str:
+    """As far as the generator knows."""
+    failed: list[str] = report.get("failed") or []
+    if not failed:
+        return "all had joined"
+    reasons = "; ".join(list(dict.fromkeys(failed))[:FEW])
+    return f"{len(failed)} joins failed, such as: {reasons}"
+
+
 def _received(report: Mapping[str, Any]) -> float:
     if "seconds" in report and "received" not in report:
         # A stream is counted in its packets, so that it has a cost like everything else.
@@ -138,6 +147,8 @@ MAX_BUSY = 0.7
 FULL = 0.95
 #: As LiveKit's SDKs cut a stream.
 STREAM_PACKET_BYTES = 15_000
+#: Reasons that are told.
+FEW = 2
 #: What reports keep of a row, as names of `Sample`.
 FIGURES = (
     "cpu_us",

@@ -26,6 +26,12 @@ def test_where_nothing_arrived_there_is_no_cost_of_it() -> None:
         sample(received=0)
 
 
+def test_where_nobody_joined_the_reasons_are_told_once_and_not_all_of_them() -> None:
+    failed = ["refused"] * 40 + [f"load-{number}: no camera" for number in range(9)]
+    with pytest.raises(ValueError, match=r"^nothing arrived; 49 joins failed, such as: refused; load-0: no camera$"):
+        sample(received=0, failed=failed)
+
+
 def test_without_a_single_stamp_there_is_no_latency() -> None:
     none = {"p50": 0.0, "p99": 0.0, "p999": 0.0, "max": 0.0, "count": 0}
     assert sample(latency_us=none).latency_p99_us is None
