@@ -23,6 +23,7 @@ pub(crate) struct Crew {
     due: Vec<Instant>,
     next_due: Instant,
     next_poll: Instant,
+    poll_interval: Duration,
     /// What ended participants that did not leave.
     ended: Vec<(usize, String)>,
     /// Drops of sockets that are closed.
@@ -42,6 +43,7 @@ impl Crew {
             due: Vec::new(),
             next_due: now,
             next_poll: now,
+            poll_interval: PROMPT,
             ended: Vec::new(),
             drops: 0,
         }
@@ -71,6 +73,12 @@ impl Crew {
         Some(participant)
     }
 
+    /// Whether what arrives is looked at in batches, which is cheaper, and not at once, which handshakes and acknowledgements want.
+    /// Latencies are by the kernel's time of receipt either way.
+    pub(crate) fn set_batched(&mut self, batched: bool) {
+        self.poll_interval = if batched { BATCHED } else { PROMPT };
+    }
+
     /// Does what there is to do, and does not wait for more.
     pub(crate) fn turn(&mut self) -> io::Result<()> {
         let now = Instant::now();
@@ -80,7 +88,7 @@ impl Crew {
             self.handle_timeouts(now);
         }
         if now >= self.next_poll {
-            self.next_poll = now + POLL_INTERVAL;
+            self.next_poll = now + self.poll_interval;
             worked |= self.handle_events(now)?;
         }
         if worked {
@@ -219,6 +227,7 @@ fn is_media(datagram: &Datagram<'_>) -> bool {
 }
 
 const EVENTS_AT_ONCE: usize = 1_024;
-/// Latencies are by the kernel's time of receipt, so that nothing is lost by reading in batches.
-const POLL_INTERVAL: Duration = Duration::from_micros(100);
+const PROMPT: Duration = Duration::from_micros(50);
+/// Some packets on each socket of a big call, and far from filling its buffer.
+const BATCHED: Duration = Duration::from_micros(500);
 const IDLE: Duration = Duration::from_millis(10);

@@ -139,9 +139,11 @@ impl Load {
     pub(crate) fn measure(&mut self, request: MeasureRequest) -> Result<WindowReport, Failure> {
         let window = Window::open(&mut self.crew, request)?;
         let until = Instant::now() + Duration::from_secs_f64(request.seconds);
+        self.crew.set_batched(true);
         while Instant::now() < until {
             self.turn()?;
         }
+        self.crew.set_batched(false);
         self.forget_ended();
         window.close(&mut self.crew)
     }

@@ -11,6 +11,7 @@ use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::{ClientHandshake, Request as HttpRequest};
 use tungstenite::handshake::{HandshakeError, MidHandshake};
 use tungstenite::http::{HeaderValue, Response as HttpResponse, header};
+use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Error, Message, WebSocket};
 
 use super::messages::{Ping, Request, Response, SignalRequest, SignalResponse};
@@ -133,7 +134,8 @@ fn connected(stream: TcpStream, request: HttpRequest) -> Result<State, String> {
         Ok(_) => {}
     }
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    shake(ClientHandshake::start(stream, request, None).map_err(|error| error.to_string())?.handshake())
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
+    shake(ClientHandshake::start(stream, request, Some(config)).map_err(|error| error.to_string())?.handshake())
 }
 
 type Handshake =
@@ -173,6 +175,8 @@ fn ignore_blocked(result: Result<(), Error>) -> Result<(), String> {
     }
 }
 
+/// Cleared before each reading, so that the library's own 128 KiB cost more than the reading.
+const READ_BUFFER_BYTES: usize = 8 << 10;
 /// As the Rust SDK's, with adaptive stream and automatic subscriptions off.
 const PARAMETERS: &str = "sdk=rust&version=0.7.0&protocol=16&os=linux&auto_subscribe=0&adaptive_stream=0";
 
