@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.callgrind import Function, self_cost
+from bench.loadgen import ROOT
 from bench.machine import machine
 
-ROOT = Path(__file__).resolve().parent.parent
 BINARY = ROOT / "target" / "release" / "instructions"
 KEPT = ROOT / "bench" / "reports" / "instructions.json"
 SCENARIOS = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.engine import ROOT, Peer
+from bench.loadgen import ROOT, Peer
 from tests.support import call_media
 from tests.support.server import Server
 
