@@ -36,10 +36,12 @@ run: $(STAMPS)/run engine page ## Start a development server and print links to 
 
 test: dev engine page ## Run the tests (not those marked slow)
 	cargo test --locked --quiet --workspace
+	cargo build --locked --quiet --workspace --bin loadgen
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 test-full: dev engine page ## Run every test, the slow ones too
 	cargo test --locked --quiet --workspace
+	cargo build --locked --quiet --workspace --bin loadgen
 	$(BIN)/python -m pytest $(ALONE:%=--ignore=%) $(ARGS)
 	@for file in $(ALONE); do $(BIN)/python -m pytest $$file $(ARGS) || exit; done
 

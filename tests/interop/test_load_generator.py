@@ -33,8 +33,8 @@ class Call:
 
 @pytest.fixture(scope="module")
 def binary() -> Path:
-    """As cargo builds it for tests: what is right does not depend on the profile."""
-    subprocess.run(["cargo", "build", "--locked", "--quiet", "--package", "loadgen"], cwd=ROOT, check=True)
+    """As `make test` builds it beforehand: what is right does not depend on the profile."""
+    subprocess.run(["cargo", "build", "--locked", "--quiet", "--workspace", "--bin", "loadgen"], cwd=ROOT, check=True)
     return ROOT / "target" / "debug" / "loadgen"
 
 
