@@ -31,7 +31,8 @@ async def _both_directions_decode(pair: list[Participant], seconds: float = 3) -
         print(flow, f"{flow.ratio:.3f}")
         assert flow.sent > 5 * seconds, flow
         assert (flow.mime_type, flow.height, flow.lost) == ("video/VP8", LIGHT["height"], 0), flow
-        assert flow.ratio >= 0.95, flow
+        # One picture is on its way when the window closes: of 15 in a second that is more than 5 %.
+        assert flow.decoded + 1 >= 0.95 * flow.sent, flow
 
 
 async def _frames(participant: Participant) -> int:
