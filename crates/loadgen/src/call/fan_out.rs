@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::crew::Crew;
 use super::data::{Channel, DataRequest, StreamRequest};
-use super::latency::Quantiles;
+use super::latency::{Latencies, Quantiles};
 use super::load::MeasureRequest;
 use super::meter::Data;
 use super::participant::Participant;
@@ -51,7 +51,7 @@ struct Cost {
 pub(crate) fn deliver(crew: &mut Crew, sender: usize, run: u32, request: &DataRequest) -> Result<Delivered, Failure> {
     let channel = if request.reliable { Channel::Reliable } else { Channel::Lossy };
     prepare(crew, sender, channel)?;
-    crew.shared.meter.data = Data { run, ..Data::default() };
+    crew.shared.meter.data = Data { run, latencies: Latencies::open(), ..Data::default() };
     let account = Account::open(crew, request.measure)?;
     let mut due = Instant::now();
     let until = due + Duration::from_secs_f64(request.measure.seconds);
@@ -75,7 +75,7 @@ pub(crate) fn deliver(crew: &mut Crew, sender: usize, run: u32, request: &DataRe
         receivers,
         received: *received,
         lost: (sent * receivers as u64).saturating_sub(*received),
-        latency_us: latencies.take(),
+        latency_us: latencies.close(),
         cost,
     })
 }

@@ -228,6 +228,7 @@ mod tests {
     use wire::{PayloadType, RtpTimestamp, SeqNo};
 
     use super::*;
+    use crate::call::latency::Latencies;
     use crate::call::stamp::Flow;
 
     const OFFER: &str = "v=0\na=ice-ufrag:u\na=ice-pwd:p\na=fingerprint:f\n\
@@ -290,13 +291,14 @@ mod tests {
     fn another_publishers_packet_is_astray() {
         let (mut inbound, mut meter) = (inbound(), Meter::new(Instant::now()));
         let now = Instant::now();
+        meter.latencies = Latencies::open();
         inbound.handle_payload(Ssrc(11), &payload(7, Layer::High), now, &mut meter);
         inbound.handle_payload(Ssrc(11), &payload(7, Layer::Low), now, &mut meter);
         assert_eq!(meter.sums.astray, 0);
         inbound.handle_payload(Ssrc(11), &payload(8, Layer::Low), now, &mut meter);
         inbound.handle_payload(Ssrc(21), &payload(7, Layer::Low), now, &mut meter);
         assert_eq!(meter.sums.astray, 2);
-        assert_eq!(meter.latencies.take().count, 2);
+        assert_eq!(meter.latencies.close().count, 2);
     }
 
     #[test]

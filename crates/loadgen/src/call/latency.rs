@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// Those of a window.
+/// Those of a window. Outside of one, none are kept.
 #[derive(Debug, Default)]
 pub(crate) struct Latencies {
     nanos: Vec<u32>,
+    open: bool,
 }
 
 /// What a report says of them, in microseconds. Nothing was measured where `count` is 0.
@@ -21,14 +22,22 @@ pub(crate) struct Quantiles {
 }
 
 impl Latencies {
+    /// A window begins.
+    pub(crate) fn open() -> Self {
+        Self { nanos: Vec::new(), open: true }
+    }
+
     /// Above four seconds they all count as that.
     pub(crate) fn add(&mut self, latency: Duration) {
+        if !self.open {
+            return;
+        }
         self.nanos.push(u32::try_from(latency.as_nanos()).unwrap_or(u32::MAX));
     }
 
-    /// Those so far; they are forgotten.
-    pub(crate) fn take(&mut self) -> Quantiles {
-        let mut nanos = std::mem::take(&mut self.nanos);
+    /// The window ends.
+    pub(crate) fn close(&mut self) -> Quantiles {
+        let Self { mut nanos, .. } = std::mem::take(self);
         nanos.sort_unstable();
         let at = |share: f64| {
             let rank = (share * nanos.len().saturating_sub(1) as f64).round() as usize;
@@ -44,12 +53,13 @@ mod tests {
 
     #[test]
     fn quantiles_are_by_rank() {
-        let mut latencies = Latencies::default();
+        let mut latencies = Latencies::open();
         for micros in (0..=1_000).rev() {
             latencies.add(Duration::from_micros(micros));
         }
         let expected = Quantiles { p50: 500.0, p99: 990.0, p999: 999.0, max: 1_000.0, count: 1_001 };
-        assert_eq!(latencies.take(), expected);
-        assert_eq!(latencies.take(), Quantiles::default());
+        assert_eq!(latencies.close(), expected);
+        latencies.add(Duration::from_micros(1));
+        assert_eq!(latencies.close(), Quantiles::default());
     }
 }

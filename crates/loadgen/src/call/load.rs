@@ -144,8 +144,8 @@ impl Load {
             self.turn()?;
         }
         self.crew.set_batched(false);
-        self.forget_ended();
-        window.close(&mut self.crew)
+        let ended = self.take_ended();
+        window.close(&mut self.crew, ended)
     }
 
     /// Counts while participants leave, the oldest first, and join anew at once.
@@ -162,7 +162,7 @@ impl Load {
                 due += Duration::from_secs_f64(1.0 / request.rate_per_s.max(MIN_RATE));
                 if let Some(participant) = self.crew.remove(slot) {
                     joins.handle_left(slot, &participant);
-                    joins.waiting.push_back(Rc::clone(&participant.spec));
+                    joins.push(&participant.spec);
                 }
             }
             self.advance(&mut joins, true)?;
@@ -171,7 +171,8 @@ impl Load {
             self.advance(&mut joins, true)?;
         }
         let joined = joins.report(&self.crew);
-        Ok((joined, window.close(&mut self.crew)?))
+        let ended = self.take_ended();
+        Ok((joined, window.close(&mut self.crew, ended)?))
     }
 
     /// The one who joined first sends messages to the others of its room.
@@ -315,10 +316,11 @@ impl Load {
         }
     }
 
-    fn forget_ended(&mut self) {
-        for (slot, _) in self.crew.take_ended() {
-            self.present.retain(|present| *present != slot);
-        }
+    /// Why participants ended that nobody had told to leave.
+    fn take_ended(&mut self) -> Vec<String> {
+        let ended = self.crew.take_ended();
+        self.present.retain(|present| ended.iter().all(|(slot, _)| slot != present));
+        ended.into_iter().map(|(_, reason)| reason).collect()
     }
 }
 
@@ -347,6 +349,12 @@ pub(crate) struct Arrived {
 }
 
 impl Joins {
+    /// Another one that is to join.
+    fn push(&mut self, spec: &Rc<Spec>) {
+        self.waiting.push_back(Rc::clone(spec));
+        self.over = false;
+    }
+
     fn handle_progress(&mut self, crew: &Crew) {
         self.started.retain(|slot| {
             let arrived = crew.participant(*slot).filter(|who| who.is_settled()).and_then(Arrived::of);

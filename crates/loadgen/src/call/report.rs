@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::crew::Crew;
-use super::latency::Quantiles;
+use super::latency::{Latencies, Quantiles};
 use super::load::{Joins, MeasureRequest};
 use super::meter::Sums;
 use super::participant::Participant;
@@ -92,6 +92,8 @@ pub(crate) struct Window {
 #[derive(Debug, Serialize)]
 pub(crate) struct WindowReport {
     participants: usize,
+    /// Why some ended that were not told to.
+    ended: Vec<String>,
     subscriptions: Subscriptions,
     /// RTP packets of publishers.
     sent: u64,
@@ -128,12 +130,12 @@ struct Streams {
 
 impl Window {
     pub(crate) fn open(crew: &mut Crew, request: MeasureRequest) -> Result<Self, Failure> {
-        crew.shared.meter.latencies.take();
+        crew.shared.meter.latencies = Latencies::open();
         let usage = Usage::read(request.pid, request.cores)?;
         Ok(Self { request, opened: Instant::now(), sums: crew.shared.meter.sums, drops: crew.drops(), usage })
     }
 
-    pub(crate) fn close(self, crew: &mut Crew) -> Result<WindowReport, Failure> {
+    pub(crate) fn close(self, crew: &mut Crew, ended: Vec<String>) -> Result<WindowReport, Failure> {
         let spent = Usage::read(self.request.pid, self.request.cores)?.since(&self.usage);
         let seconds = self.opened.elapsed().as_secs_f64();
         let (before, now) = (&self.sums, crew.shared.meter.sums);
@@ -144,6 +146,7 @@ impl Window {
         let expected = now.counts.expected - before.counts.expected;
         Ok(WindowReport {
             participants: crew.participants().count(),
+            ended,
             subscriptions: Subscriptions::of(crew),
             sent: now.sent - before.sent,
             received,
@@ -156,7 +159,7 @@ impl Window {
             astray: now.astray - before.astray,
             unauthentic: now.unauthentic - before.unauthentic,
             bytes: now.bytes - before.bytes,
-            latency_us: crew.shared.meter.latencies.take(),
+            latency_us: crew.shared.meter.latencies.close(),
             spent,
             own_busy: now.worked.saturating_sub(before.worked).as_secs_f64() / seconds,
             own_drops: crew.drops().saturating_sub(self.drops),
