@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::slab::Index;
+use slots::Index;
 
 /// A binary min-heap over slab indices.
 #[derive(Debug, Default)]

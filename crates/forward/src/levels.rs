@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::slab::Index;
+use slots::Index;
 
 /// The producers heard in the current window.
 #[derive(Debug, Default)]

@@ -33,7 +33,6 @@ mod rng;
 mod rtx;
 mod sctp;
 mod sink;
-mod slab;
 mod twcc;
 
 pub use command::*;

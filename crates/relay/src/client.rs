@@ -7,9 +7,9 @@ use crate::counters::Dropped;
 use crate::exchange::{Asked, CLIENT_WAITING_MAX, Exchange, State};
 use crate::reply::{Answer, Challenge, To, UNKNOWN_ATTRIBUTE};
 use crate::request::{self, Credentials, Parties};
-use crate::slab::Index;
 use crate::table::Client;
 use crate::{ClientAddress, Outputs, PasswordAlgorithm, Relay, RelayEvent};
+use slots::Index;
 
 impl Relay {
     /// A message that begins like STUN.

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use crate::acl::{self, Acl};
 use crate::allocation::{Allocation, Relayed, family_of};
-use crate::slab::Index;
 use crate::{
     AllocationId, Configuration, ConnectionId, Family, InstallAllocation, InstallChannel, Outputs, Relay, RelayEvent,
 };
+use slots::Index;
 
 impl Relay {
     /// Every permission is judged again: what is no longer allowed no longer works.

@@ -8,8 +8,8 @@ use wire::stun::{Method, TransactionId};
 
 use crate::bucket::Nanos;
 use crate::hash::HashKey;
-use crate::slab::Index;
 use crate::{ClientId, RequestId};
+use slots::Index;
 
 /// One request of a client.
 pub(crate) struct Exchange {

@@ -26,7 +26,6 @@ mod replies;
 mod reply;
 mod request;
 mod route;
-mod slab;
 mod table;
 
 pub use address::{ClientAddress, ClientTransport, ConnectionId};

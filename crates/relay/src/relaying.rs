@@ -10,8 +10,8 @@ use crate::allocation::Way;
 use crate::bucket::Nanos;
 use crate::counters::Dropped;
 use crate::frame;
-use crate::slab::Index;
 use crate::{ClientAddress, ClientTransport, Outputs, Relay, SocketId};
+use slots::Index;
 
 impl Relay {
     /// `ChannelData` of a client.

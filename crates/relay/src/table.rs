@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use crate::allocation::Allocation;
 use crate::exchange::{CLIENT_ANSWERS_MAX, Exchange};
 use crate::hash::HashKey;
-use crate::slab::{Index, Slab};
 use crate::{AllocationId, ClientAddress, ClientId, ConnectionId, Family, SocketId};
+use slots::{Index, Slab};
 
 /// A 5-tuple that has an allocation, waits for an answer or may ask for one again.
 pub(crate) struct Client {

@@ -20,8 +20,8 @@ use crate::keyframe::Allowance;
 use crate::report::Reception;
 use crate::ring::Slot;
 use crate::rtx::RepeatGuard;
-use crate::slab::Index;
 use crate::{AddConsumer, ConsumerId, Kind};
+use slots::Index;
 
 #[derive(Debug)]
 pub(crate) struct Consumer {

@@ -8,7 +8,7 @@ use crate::Kind;
 use crate::egress::{Descriptor, Treatment};
 use crate::producer::{Codec, Encoding};
 use crate::ring::Slot;
-use crate::slab::Index;
+use slots::Index;
 
 #[derive(Debug)]
 pub(crate) struct Outlet {

@@ -10,7 +10,7 @@ pub(crate) use header::{HeaderFields, HeaderTemplate, Stamps};
 pub(crate) use passthrough::{MAX_LEN as PASSTHROUGH_MAX, Passthrough};
 pub(crate) use rtcp::RtcpQueue;
 
-use crate::slab::Index;
+use slots::Index;
 
 /// One packet for one consumer.
 #[derive(Debug, Clone, Copy)]

@@ -6,9 +6,9 @@ use super::Forwarder;
 use super::entry::TransportEntry;
 use wire::ext::{ExtensionMap, Uri};
 
-use crate::slab::Index;
 use crate::transport::{ChannelParameters, Remote, Transport, TransportConfig};
 use crate::{Command, Event, OpenDataChannel, OpenTransport, PauseData, RestartIce, SendData, SetRemote, TransportId};
+use slots::Index;
 
 /// A refused command: which, about what, why.
 pub(super) type Refused = (&'static str, u64, &'static str);

@@ -11,9 +11,9 @@ use crate::egress::EgressQueue;
 use crate::producer::InboundTable;
 use crate::report::NtpOrigin;
 use crate::rtx::Budget;
-use crate::slab::Index;
 use crate::transport::Transport;
 use crate::twcc::{Recorder, Stamper};
+use slots::Index;
 
 pub(super) struct TransportEntry {
     // Touched for every packet to this client.

@@ -8,7 +8,7 @@ use crate::Kind;
 use crate::consumer::{Alignment, Outlet};
 use crate::egress::Descriptor;
 use crate::ring::Slot;
-use crate::slab::{Index, Slab};
+use slots::{Index, Slab};
 
 impl Forwarder {
     /// Queues a packet for every consumer that is sent this encoding; starts those that wait for a place to start.

@@ -10,7 +10,7 @@ use super::targets::Need;
 use crate::Path;
 use crate::clock::{Ntp, from_ntp_short, ntp_middle};
 use crate::report::SenderTime;
-use crate::slab::Index;
+use slots::Index;
 
 impl Forwarder {
     pub(super) fn handle_rtcp(&mut self, now: Instant, received: Instant, path: Path, datagram: &mut [u8]) {

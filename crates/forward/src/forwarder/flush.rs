@@ -14,9 +14,9 @@ use crate::consumer::{Consumer, FIRST_REPORT};
 use crate::deadlines::Deadlines;
 use crate::egress::{Descriptor, HeaderFields, Passthrough, RtcpQueue, Stamps};
 use crate::ring::{Ring, Slot};
-use crate::slab::{Index, Slab};
 use crate::transport::Transport;
 use crate::{Counters, DatagramSink};
+use slots::{Index, Slab};
 
 impl Forwarder {
     /// Writes everything that is due, for transports that have something to say.

@@ -11,8 +11,8 @@ use crate::egress::{PASSTHROUGH_MAX, Passthrough};
 use crate::nack::Arrival;
 use crate::producer::{Inspection, Place, Route, Start};
 use crate::ring::{NotStored, Packet};
-use crate::slab::Index;
 use crate::{Event, Kind, Path};
+use slots::Index;
 
 /// One packet with media, wherever it came from: the stream itself, or its retransmissions.
 pub(super) struct Media<'a> {

@@ -10,8 +10,8 @@ use super::targets::Need;
 use crate::consumer::{Consumer, Outlet};
 use crate::producer::{Codec, Encoding, Feed, Producer, Route};
 use crate::ring::Ring;
-use crate::slab::Index;
 use crate::{AddConsumer, AddProducer, ConfigureConsumer, ConsumerId, EncodingParameters, Kind, ProducerId};
+use slots::Index;
 
 impl Forwarder {
     pub(super) fn add_producer(&mut self, command: &AddProducer) -> Result<(), Refused> {

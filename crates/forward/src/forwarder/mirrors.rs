@@ -7,7 +7,7 @@ use crate::AddProducer;
 use crate::pipe::{PipeId, What};
 use crate::producer::{Feed, Mirror, Route};
 use crate::ring::{Ring, Slot};
-use crate::slab::Index;
+use slots::Index;
 
 impl Forwarder {
     pub(super) fn open_mirror(&mut self, mirror: Mirror, of: &AddProducer) {

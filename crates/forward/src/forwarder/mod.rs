@@ -40,10 +40,10 @@ use crate::levels::LevelWindow;
 use crate::producer::Producer;
 use crate::ring::Ring;
 use crate::rng::Rng;
-use crate::slab::{Index, Slab};
 use crate::srtp::Profile;
 use crate::transport::{Transport, TransportEvent};
 use crate::{Counters, Event, Path};
+use slots::{Index, Slab};
 
 /// What a forwarder is built from.
 #[derive(Clone)]

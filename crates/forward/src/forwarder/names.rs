@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::slab::Index;
 use crate::{ConsumerId, Path, PathProtocol, ProducerId, TransportId};
+use slots::Index;
 
 #[derive(Debug, Default)]
 pub(super) struct Names {

@@ -8,7 +8,7 @@ use super::Forwarder;
 use crate::Kind;
 use crate::pipe::{Item, PipeBatch, PipeCommand, PipeId, What, bit};
 use crate::producer::{Mirror, Producer};
-use crate::slab::Index;
+use slots::Index;
 
 /// Which producers are at the ends of pipes, and what waits for other shards.
 #[derive(Default)]

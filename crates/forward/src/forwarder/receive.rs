@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use wire::demux::{Protocol, classify};
 
 use super::Forwarder;
-use crate::slab::Index;
 use crate::transport::{CloseReason, Drop, StunOutcome, StunRejection};
 use crate::{Path, PathProtocol};
+use slots::Index;
 
 impl Forwarder {
     /// Takes one datagram; RTP is decrypted in place. `received` is the kernel's receive time.

@@ -9,7 +9,7 @@ use super::Forwarder;
 use crate::Kind;
 use crate::egress::{Descriptor, Treatment};
 use crate::ring::SPAN;
-use crate::slab::Index;
+use slots::Index;
 
 impl Forwarder {
     /// Queues a retransmission that was asked for, if it may be sent and is still there.

@@ -7,8 +7,8 @@ use super::entry::TransportEntry;
 use crate::consumer::Consumer;
 use crate::producer::Producer;
 use crate::report::Tally;
-use crate::slab::Slab;
 use crate::{Event, TransportReport};
+use slots::Slab;
 
 impl Forwarder {
     /// A transport connected: there will be something to report.

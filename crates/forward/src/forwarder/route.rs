@@ -8,7 +8,7 @@ use wire::rtp::RtpPacket;
 
 use super::Forwarder;
 use crate::producer::{Producer, Route};
-use crate::slab::Index;
+use slots::Index;
 
 impl Forwarder {
     /// Finds and enters the route of a new SSRC; counts why when there is none.

@@ -8,7 +8,7 @@ use crate::ProducerId;
 use crate::pipe::{Demand, PipeId, What, bit, encodings_of};
 use crate::producer::{Producer, Tap};
 use crate::ring::Ring;
-use crate::slab::{Index, Slab};
+use slots::{Index, Slab};
 
 impl Forwarder {
     pub(super) fn open_tap(&mut self, pipe: PipeId, producer: ProducerId, to: u32) {

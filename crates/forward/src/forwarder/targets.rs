@@ -6,8 +6,8 @@ use wire::rtcp;
 
 use super::Forwarder;
 use crate::producer::Feed;
-use crate::slab::Index;
 use crate::{Event, Kind};
+use slots::Index;
 
 /// Why a keyframe is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

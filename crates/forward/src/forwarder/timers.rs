@@ -11,7 +11,7 @@ use crate::consumer::Consumer;
 use crate::pipe::What;
 use crate::producer::{Feed, Producer};
 use crate::report::NtpOrigin;
-use crate::slab::Index;
+use slots::Index;
 
 impl Forwarder {
     /// Runs every timer that is due.

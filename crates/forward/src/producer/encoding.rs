@@ -9,7 +9,7 @@ use crate::Kind;
 use crate::keyframe::KeyframeRequests;
 use crate::nack::NackList;
 use crate::report::{ReceiveStats, SenderTime};
-use crate::slab::Index;
+use slots::Index;
 
 #[derive(Debug)]
 pub(crate) struct Encoding {

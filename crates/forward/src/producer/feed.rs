@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::pipe::{Demand, PipeId, bit, encodings_of};
 use crate::report::NtpOrigin;
-use crate::slab::Index;
+use slots::Index;
 
 /// Where packets come from.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::slab::Index;
+use slots::Index;
 
 /// What an SSRC carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,8 +16,8 @@ use wire::PayloadType;
 
 use crate::consumer::Outlet;
 use crate::ring::Limits;
-use crate::slab::Index;
 use crate::{Kind, ProducerId};
+use slots::Index;
 
 #[derive(Debug)]
 pub(crate) struct Producer {
