@@ -68,6 +68,20 @@ impl ControlBuffer {
     }
 }
 
+/// A header that points nowhere yet.
+pub(crate) const fn empty_message() -> libc::mmsghdr {
+    let header = libc::msghdr {
+        msg_name: ptr::null_mut(),
+        msg_namelen: 0,
+        msg_iov: ptr::null_mut(),
+        msg_iovlen: 0,
+        msg_control: ptr::null_mut(),
+        msg_controllen: 0,
+        msg_flags: 0,
+    };
+    libc::mmsghdr { msg_hdr: header, msg_len: 0 }
+}
+
 /// What the kernel told about a received datagram.
 #[derive(Default)]
 pub(crate) struct Received {

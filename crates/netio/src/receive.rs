@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::UdpSocket;
 use crate::address::RawAddress;
-use crate::control::{ControlBuffer, Received, read_received};
+use crate::control::{ControlBuffer, Received, empty_message, read_received};
 use crate::socket::check;
 
 /// One received datagram.
@@ -55,21 +55,12 @@ struct Segment {
 impl Receiver {
     /// Takes 2 MiB, of which an idle shard touches little.
     pub fn new() -> Self {
-        let header = libc::msghdr {
-            msg_name: std::ptr::null_mut(),
-            msg_namelen: 0,
-            msg_iov: std::ptr::null_mut(),
-            msg_iovlen: 0,
-            msg_control: std::ptr::null_mut(),
-            msg_controllen: 0,
-            msg_flags: 0,
-        };
         Self {
             slab: vec![0; BATCH * MESSAGE_BYTES].into(),
             names: vec![RawAddress::empty(); BATCH].into(),
             controls: vec![ControlBuffer::empty(); BATCH].into(),
             vectors: vec![libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH].into(),
-            headers: vec![libc::mmsghdr { msg_hdr: header, msg_len: 0 }; BATCH].into(),
+            headers: vec![empty_message(); BATCH].into(),
             messages: Vec::with_capacity(BATCH),
             datagrams: Vec::with_capacity(BATCH * SEGMENTS_PER_MESSAGE),
             received_at: Instant::now(),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{GSO_REFUSALS, MAX_RUN_BYTES, MAX_SEGMENTS, PlainRoutes, SendCounters};
 use crate::UdpSocket;
 use crate::address::RawAddress;
-use crate::control::ControlBuffer;
+use crate::control::{ControlBuffer, empty_message};
 use crate::socket::check;
 
 /// Datagrams on their way out. What the kernel does not take at once is dropped: whoever relays does not store.
@@ -207,20 +207,11 @@ struct Batch {
 
 impl Batch {
     fn new() -> Self {
-        let header = libc::msghdr {
-            msg_name: ptr::null_mut(),
-            msg_namelen: 0,
-            msg_iov: ptr::null_mut(),
-            msg_iovlen: 0,
-            msg_control: ptr::null_mut(),
-            msg_controllen: 0,
-            msg_flags: 0,
-        };
         Self {
             names: vec![RawAddress::empty(); MAX_MESSAGES].into(),
             controls: vec![ControlBuffer::empty(); MAX_MESSAGES].into(),
             vectors: Vec::with_capacity(MAX_VECTORS),
-            headers: vec![libc::mmsghdr { msg_hdr: header, msg_len: 0 }; MAX_MESSAGES].into(),
+            headers: vec![empty_message(); MAX_MESSAGES].into(),
             counts: Vec::with_capacity(MAX_MESSAGES),
         }
     }

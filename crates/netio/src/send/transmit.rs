@@ -7,7 +7,7 @@ use std::ptr;
 use super::lane::Run;
 use crate::UdpSocket;
 use crate::address::RawAddress;
-use crate::control::ControlBuffer;
+use crate::control::{ControlBuffer, empty_message};
 use crate::socket::check;
 
 /// The C structs of one call, reused.
@@ -20,20 +20,11 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn new() -> Self {
-        let header = libc::msghdr {
-            msg_name: ptr::null_mut(),
-            msg_namelen: 0,
-            msg_iov: ptr::null_mut(),
-            msg_iovlen: 0,
-            msg_control: ptr::null_mut(),
-            msg_controllen: 0,
-            msg_flags: 0,
-        };
         Self {
             names: vec![RawAddress::empty(); MAX_MESSAGES].into(),
             controls: vec![ControlBuffer::empty(); MAX_MESSAGES].into(),
             vectors: vec![libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; MAX_MESSAGES].into(),
-            headers: vec![libc::mmsghdr { msg_hdr: header, msg_len: 0 }; MAX_MESSAGES].into(),
+            headers: vec![empty_message(); MAX_MESSAGES].into(),
         }
     }
 
