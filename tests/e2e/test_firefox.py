@@ -26,13 +26,13 @@ async def _pair(
 
 
 async def _both_directions_decode(pair: list[Participant], seconds: float = 3) -> None:
+    """In a window so long that the picture which is on its way as it closes is less than what may be missing."""
     await until_best(pair)
     for flow in await flows(pair, seconds):
         print(flow, f"{flow.ratio:.3f}")
         assert flow.sent > 5 * seconds, flow
         assert (flow.mime_type, flow.height, flow.lost) == ("video/VP8", LIGHT["height"], 0), flow
-        # One picture is on its way when the window closes: of 15 in a second that is more than 5 %.
-        assert flow.decoded + 1 >= 0.95 * flow.sent, flow
+        assert flow.ratio >= 0.95, flow
 
 
 async def _frames(participant: Participant) -> int:
@@ -105,7 +105,7 @@ async def test_firefox_comes_back(
     pair = await _pair(firefox, browser, client_page, server, f"{scenario}-{single}", single=single)
     for each in pair:
         await each.publish("vp8", simulcast=False)
-    await _both_directions_decode(pair, 1)
+    await _both_directions_decode(pair)
     await pair[0].page.value(f"(client.room.once('reconnected', () => (window.isBack = true)), {_simulate(scenario)})")
     await pair[0].page.until("window.isBack", "Firefox is back", 20)
     await until_best(pair)
