@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -14,21 +13,15 @@ from tests.e2e.browser import Browser, launch
 from tests.e2e.firefox import Firefox
 from tests.e2e.firefox import launch as launch_firefox
 from tests.e2e.static import served
+from tests.support.missing import skip_without
 from tests.support.server import ROOT
-
-
-def _missing(what: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what}; CI must not skip this")
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
     path = shutil.which("chromium")
     if path is None:
-        _missing("there is no `chromium` on the PATH (apt-get install chromium)")
-    assert path is not None
+        skip_without("there is no `chromium` on the PATH (apt-get install chromium)")
     return path
 
 
@@ -36,7 +29,7 @@ def chromium() -> str:
 def client_page() -> Iterator[str]:
     """Address of the test page, freshly built."""
     if not (ROOT / "web" / "node_modules").is_dir():
-        _missing("web/node_modules is missing (make page)")
+        skip_without("web/node_modules is missing (make page)")
     subprocess.run(["npm", "run", "--silent", "build:e2e"], cwd=ROOT / "web", check=True, timeout=120)
     with served() as address:
         yield address
@@ -47,8 +40,7 @@ async def firefox(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
     """Without Firefox the tests that ask for it are skipped, except in CI."""
     path = shutil.which("firefox-esr") or shutil.which("firefox")
     if path is None:
-        _missing("there is no `firefox-esr` on the PATH (apt-get install firefox-esr)")
-    assert path is not None
+        skip_without("there is no `firefox-esr` on the PATH (apt-get install firefox-esr)")
     async with launch_firefox(path, tmp_path) as running:
         yield running
         report = getattr(request.node, "report_of_call", None)

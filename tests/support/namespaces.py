@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-import pytest
+from tests.support.missing import skip_without
 
 T = TypeVar("T")
 
@@ -81,12 +81,8 @@ def missing() -> str | None:
 
 def required() -> None:
     """Skips the test when there can be none, except in CI, where that is a failure."""
-    reason = missing()
-    if reason is None:
-        return
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{reason}; CI must not skip this")
-    pytest.skip(reason)
+    if reason := missing():
+        skip_without(reason)
 
 
 @contextlib.contextmanager
