@@ -20,6 +20,16 @@ def dump(result: Mapping[str, Any]) -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
+def circumstances(result: Mapping[str, Any]) -> str:
+    """Machine, versions, command, date and rounds: how every report begins, up to what it says of its rounds."""
+    machine, versions = result["machine"], result["versions"]
+    known = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}; {known}. "
+        f"`{' '.join(result['command'])}` on {result['date']}; {result['rounds']} rounds"
+    )
+
+
 def spread_cell(spread: Mapping[str, float] | None, form: str) -> str:
     """Median (min-max)."""
     if spread is None:

@@ -11,7 +11,7 @@ from bench.calls.results import Measured, MemoryGrowth, Results, Swept
 from bench.calls.scenarios import GROUPS
 from bench.calls.statistics import FIGURES, Row, ratio
 from bench.floor import GATE_RATIO
-from bench.report import gates_table, spread_cell, table
+from bench.report import circumstances, gates_table, spread_cell, table
 from bench.statistics import Spread
 from bench.verdict import Verdict
 
@@ -132,12 +132,8 @@ def _memory(memory: MemoryGrowth) -> dict[str, Any]:
 
 
 def _head(result: Mapping[str, Any]) -> str:
-    machine, versions = result["machine"], result["versions"]
-    known = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     return (
-        "# Calls\n\n"
-        f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}; {known}. "
-        f"`{' '.join(result['command'])}` on {result['date']}; {result['rounds']} rounds of {result['seconds']:g} s, interleaved. "
+        f"# Calls\n\n{circumstances(result)} of {result['seconds']:g} s, interleaved. "
         "How it is measured, and what is charged to whom: [bench/README.md](../README.md). Every sample, and the servers' command "
         "lines, are in the JSON file beside this one; the plots are on the HTML page.\n\n"
         "CPU is in microseconds of the server's threads for each packet that arrived at somebody: median (min-max). A ratio is that "

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.report import gates_table, spread_cell, table
+from bench.report import circumstances, gates_table, spread_cell, table
 from bench.statistics import Spread
 from bench.turn import gates
 from bench.turn.gates import Measured, Results, ZeroHop
@@ -73,12 +73,8 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _head(result: Mapping[str, Any]) -> str:
-    machine, versions = result["machine"], result["versions"]
-    known = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     return (
-        "# TURN relaying\n\n"
-        f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}; {known}. "
-        f"`{' '.join(result['command'])}` on {result['date']}; {result['rounds']} rounds, interleaved. "
+        f"# TURN relaying\n\n{circumstances(result)}, interleaved. "
         "How it is measured, and what is charged to whom: [bench/README.md](../README.md). Every sample, and the servers' command "
         "lines, are in the JSON file beside this one.\n\n"
         "CPU is in microseconds of the server's threads for each packet that arrived: median (min-max). A ratio is that server's CPU "
