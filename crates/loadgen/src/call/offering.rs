@@ -160,8 +160,8 @@ fn extensions() -> ExtensionMap {
     map
 }
 
-/// Enough for a stream to go on while acknowledgements are on their way.
-const MAX_BUFFERED_BYTES: usize = 1 << 20;
+/// Enough for a stream to go on while acknowledgements are on their way; str0m looks through all of it at every turn.
+const MAX_BUFFERED_BYTES: usize = 256 << 10;
 /// Level 3.1.
 const CONSTRAINED_BASELINE: u32 = 0x42_e01f;
 

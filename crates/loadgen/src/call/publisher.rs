@@ -97,10 +97,12 @@ impl Publisher {
     ) -> Result<bool, String> {
         let Some(id) = self.channel(channel) else { return Ok(false) };
         let Some(mut open) = self.peer.rtc().channel(id) else { return Ok(false) };
-        let taken = open.write(true, message).map_err(|error| error.to_string())?;
+        if !open.write(true, message).map_err(|error| error.to_string())? {
+            return Ok(false);
+        }
         self.peer.handle_timeout(now)?;
         self.drain(now, meter)?;
-        Ok(taken)
+        Ok(true)
     }
 
     // ---- in
