@@ -95,11 +95,19 @@ async def _counts(video: rtc.LocalVideoTrack, arriving: rtc.Track) -> tuple[int,
 
 
 async def tone_is_heard(listener: Client, sender: Client) -> None:
+    """For a whole second. The machine of a test may be too busy to play or to hear one without a hole at once."""
     track = await listener.track_of(sender.identity, AUDIO)
-    await listener.hear(track, 0.5)  # the jitter buffer fills
-    hz, share = tone_of(await listener.hear(track, 1.0))
-    assert abs(hz - TONE_HZ) < 5, f"{listener.identity} hears {hz:.1f} Hz"
-    assert share > 0.8, f"only {share:.0%} of what {listener.identity} hears is the tone"
+    heard: list[tuple[float, float]] = []
+
+    async def is_tone() -> bool:
+        hz, share = tone_of(await listener.hear(track, 1.0))
+        heard.append((round(hz, 1), round(share, 2)))
+        return abs(hz - TONE_HZ) < 5 and share > 0.8
+
+    try:
+        await eventually(is_tone, "a tone", 10)
+    except AssertionError:
+        raise AssertionError(f"no tone of {TONE_HZ} Hz; {listener.identity} hears (Hz, share) {heard}") from None
 
 
 def server_candidate(stats: rtc.RtcStats) -> tuple[str, int]:

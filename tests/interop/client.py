@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,15 +126,21 @@ class Client:
             await stream.aclose()
         return np.concatenate(chunks)
 
-    async def see(self, track: rtc.Track) -> tuple[int, int]:
-        """Size of the next picture that is drawn."""
-        stream = rtc.VideoStream(track)
+    async def see(self, track: rtc.Track) -> rtc.VideoFrame:
+        """The next picture that is drawn."""
+        async with contextlib.aclosing(self.pictures(track)) as pictures:
+            async for picture in pictures:
+                return picture
+        raise AssertionError("the video ended before a picture came")
+
+    async def pictures(self, track: rtc.Track) -> AsyncGenerator[rtc.VideoFrame]:
+        """Everything that is drawn from now on."""
+        stream = rtc.VideoStream(track, format=rtc.VideoBufferType.I420)
         try:
             async for event in stream:
-                return event.frame.width, event.frame.height
+                yield event.frame
         finally:
             await stream.aclose()
-        raise AssertionError("the video ended before a picture came")
 
     def data_on(self, topic: str) -> list[Data]:
         return [each for each in self.data if each.topic == topic]
@@ -223,6 +229,15 @@ def tone_of(samples: np.ndarray[Any, np.dtype[np.int16]]) -> tuple[float, float]
     return peak, float(spectrum[near].sum() / max(spectrum.sum(), 1e-9))
 
 
+def difference(picture: rtc.VideoFrame) -> float:
+    """How far an I420 picture's luma is from the gradient that `publish_video` plays: the mean over the pixels, of 255.
+
+    The square that moves over it makes 9 at most, compression little; plain grey is about 37 away.
+    """
+    luma = np.frombuffer(picture.data, dtype=np.uint8)[: picture.width * picture.height]
+    return float(np.abs(luma.reshape(picture.height, picture.width) - _gradient(picture.width)).mean())
+
+
 async def eventually(condition: Callable[[], Any], what: str, timeout_s: float = 10.0) -> None:
     """Waits until `condition` (plain or async) is true; fails with `what` in a sentence."""
     loop = asyncio.get_running_loop()
@@ -253,8 +268,12 @@ async def _play_video(source: rtc.VideoSource, width: int, height: int, fps: int
         await asyncio.sleep(max(0.0, due - loop.time()))
 
 
+def _gradient(width: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.linspace(40, 160, width)
+
+
 def _picture(width: int, height: int, phase: float, noise: int) -> rtc.VideoFrame:
-    luma = np.tile(np.linspace(40, 160, width, dtype=np.uint8), (height, 1))
+    luma = np.tile(_gradient(width).astype(np.uint8), (height, 1))
     side = height // 4
     x, y = int(phase * (width - side)), int(abs(0.5 - phase) * 2 * (height - side))
     luma[y : y + side, x : x + side] = 235
