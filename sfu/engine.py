@@ -214,9 +214,9 @@ class EngineFacade:
 
     def _handle_refused(self, command: str, identifier: int, reason: str) -> None:
         self.refused[command] = self.refused.get(command, 0) + 1
-        _log.warning("the engine refused a command", extra={"reason": f"{command}: {reason}"})
         if reason in _ENDED:
             return
+        _log.warning("the engine refused a command", extra={"reason": f"{command}: {reason}"})
         if command in _VITAL and (entry := self._transports.get(seam.TransportId(identifier))):
             entry[0].handle_refused(reason)
         elif command == "AddProducer" and (producer := self._producers.get(seam.ProducerId(identifier))):

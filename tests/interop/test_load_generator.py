@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.loadgen import ROOT, Peer
-from tests.support import call_media
+from tests.support import call_media, certificates
 from tests.support.server import Server
 
 SECONDS = 1.0
@@ -90,3 +90,25 @@ def test_delay_is_reported_as_it_is(call: Call) -> None:
     after = call.measure()["latency_us"]["p50"]
     call.impair()
     assert after - before == pytest.approx(5_000, rel=0.1)
+
+
+def test_over_tls_the_certificate_must_be_one_that_the_machine_trusts(
+    binary: Path, start_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = certificates.make(tmp_path, ["127.0.0.1"])
+    server: Server = start_server(
+        BEEP_MEDIA_HTTP__TLS__CERTIFICATE=str(made.certificate), BEEP_MEDIA_HTTP__TLS__KEY=str(made.key)
+    )
+    url = f"wss://{server.address}"
+    arguments = {"media": str(call_media.make(tmp_path)), "full_every": 1}
+
+    def join() -> dict[str, Any]:
+        with Peer(1, str(binary), "call") as generator:
+            one = {"token": server.token("tls", "ada"), "audio": True}
+            return generator.ask("join", url=url, participants=[one], **arguments)
+
+    refused = join()
+    assert refused["joined"] == 0 and "certificate verify failed" in refused["failed"][0]
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.authority))
+    joined = join()
+    assert (joined["joined"], joined["failed"]) == (1, [])

@@ -1,23 +1,23 @@
 //! CPU time from the kernel's scheduler accounting (nanosecond resolution, user + system, all threads), and what a core did.
 
-use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_getcpuclockid};
+use nix::unistd::Pid;
+
 /// Time this process has run on a CPU.
 pub(crate) fn consumed() -> Duration {
-    consumed_by("self").unwrap_or_default()
+    ClockId::CLOCK_PROCESS_CPUTIME_ID.now().map(Duration::from).unwrap_or_default()
 }
 
-/// Time a process has run on a CPU; `None` when it is gone. Source: `/proc/PID/task/*/schedstat`, first field (nanoseconds).
-pub(crate) fn consumed_by(process: impl Display) -> Option<Duration> {
-    let time =
-        fs::read_dir(format!("/proc/{process}/task")).ok()?.flatten().filter_map(|task| on_cpu(&task.path())).sum();
-    Some(time)
+/// Time a process has run on a CPU, its ended threads included; `None` when it is gone.
+pub(crate) fn consumed_by(process: u32) -> Option<Duration> {
+    clock_getcpuclockid(Pid::from_raw(process.cast_signed())).ok()?.now().ok().map(Duration::from)
 }
 
-/// Time the first thread of a process has run on a CPU.
+/// Time the first thread of a process has run on a CPU. Source: `/proc/PID/task/*/schedstat`, first field (nanoseconds).
 pub(crate) fn consumed_by_main_thread(process: u32) -> Option<Duration> {
     on_cpu(Path::new(&format!("/proc/{process}/task/{process}")))
 }
@@ -67,15 +67,33 @@ mod tests {
         assert_eq!(Core::parse(stat, 2), None);
     }
 
+    /// Beyond the largest number that Linux gives to a process.
+    const NOBODY: u32 = 5_000_000;
+
     #[test]
     fn a_process_that_is_gone_has_no_time() {
-        assert_eq!(consumed_by(u32::MAX), None);
-        assert_eq!(consumed_by_main_thread(u32::MAX), None);
+        assert_eq!(consumed_by(NOBODY), None);
+        assert_eq!(consumed_by_main_thread(NOBODY), None);
     }
 
     #[test]
     fn all_threads_have_run_at_least_as_long_as_the_first() {
         let first = consumed_by_main_thread(std::process::id()).expect("this process");
-        assert!(consumed_by("self").is_some_and(|all| all >= first && !all.is_zero()));
+        assert!(consumed_by(std::process::id()).is_some_and(|all| all >= first && !all.is_zero()));
+        assert!(!consumed().is_zero());
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_counts() {
+        let before = consumed_by(std::process::id()).expect("this process");
+        let busy = std::thread::spawn(|| {
+            let started = consumed();
+            while consumed() < started + Duration::from_millis(20) {
+                std::hint::spin_loop();
+            }
+        });
+        busy.join().expect("it only waits");
+        let after = consumed_by(std::process::id()).expect("this process");
+        assert!(after - before >= Duration::from_millis(15), "{before:?} {after:?}");
     }
 }
