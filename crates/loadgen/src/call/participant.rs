@@ -302,6 +302,8 @@ impl Participant {
             Response::Trickle(trickle) => self.handle_trickle(now, &trickle, &mut shared.meter),
             Response::Leave(leave) => Err(format!("the server ended the session (reason {})", leave.reason)),
             Response::TrackUnpublished(track) => Err(format!("the server took {} back", track.track_sid)),
+            // Its owner left while it was asked for; of that another message tells.
+            Response::Subscription(response) if response.err == TRACK_NOT_FOUND => Ok(()),
             Response::Subscription(response) => {
                 Err(format!("the server cannot send {} ({})", response.track_sid, response.err))
             }
@@ -418,5 +420,7 @@ struct CandidateInit {
 
 const PARTS: [Part; 3] = [Part::Signal, Part::Publisher, Part::Subscriber];
 const CLIENT_INITIATED: i32 = 1;
+/// `SE_TRACK_NOTFOUND`.
+const TRACK_NOT_FOUND: i32 = 2;
 const MIN_PING_INTERVAL: Duration = Duration::from_secs(1);
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
