@@ -111,9 +111,10 @@ class SessionDescription:
         """Raises `SdpError` on anything that is not a description or is larger than any honest one."""
         if len(text) > MAX_CHARACTERS:
             raise SdpError(f"{len(text)} characters; at most {MAX_CHARACTERS} are read")
-        bad = _BAD_TEXT.search(text)
-        if bad is not None:
-            raise SdpError(f"line {text.count(chr(10), 0, bad.start()) + 1} is not of the form <letter>=<text>")
+        good = _GOOD_LINES.match(text)
+        end = 0 if good is None else good.end()
+        if end < len(text):
+            raise SdpError(f"line {text.count(chr(10), 0, end) + 1} is not of the form <letter>=<text>")
         if not text.startswith("v=0"):
             raise SdpError("a description starts with v=0")
         lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
@@ -179,5 +180,5 @@ _MEDIA_LINE = re.compile(
     r"m=([a-z]{1,16}) ([0-9]{1,5})(?:/[0-9]{1,5})? ([A-Z/]{1,32}) ([!-~]{1,32}(?: [!-~]{1,32})*) ?"
 )
 _MID = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]{1,16}")
-# A control character, a carriage return on its own, or a line that is not <letter>=...
-_BAD_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]|\r(?!\n)|^(?![a-z]=|\Z)", re.MULTILINE)
+# No control character but a tab, and no carriage return on its own. Possessive, so that a bad line is not tried in other ways.
+_GOOD_LINES = re.compile(r"(?:[a-z]=[^\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]*+(?:\r?\n|\Z))*+")

@@ -218,14 +218,14 @@ def _placed(track: OutboundTrack, section: Section) -> PlacedTrack | None:
 
 def _answered_extensions(sections: Sequence[Section]) -> dict[str, int]:
     """Our ids of the extensions that some section of the answer took."""
-    ids: dict[str, int] = {}
-    for section in sections:
-        offered = OFFERED["audio"] if section.kind == "audio" else OFFERED["video"]
-        for value in section.attributes.get("extmap", ()):
-            number, uri, _ = parse_extmap(value)
-            if offered.get(uri) == number:
-                ids[uri] = number
-    return ids
+    kinds: list[Kind] = ["audio" if section.kind == "audio" else "video" for section in sections]
+    answered = {(kind, *section.attributes.get("extmap", ())) for kind, section in zip(kinds, sections, strict=True)}
+    return {
+        uri: number
+        for kind, *values in answered
+        for number, uri, _ in map(parse_extmap, values)
+        if OFFERED[kind].get(uri) == number
+    }
 
 
 _DATA_MID = "0"
