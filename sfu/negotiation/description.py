@@ -30,6 +30,11 @@ class SessionLevel:
     def attributes(self) -> Attributes:
         return _index(self.lines)
 
+    @cached_property
+    def inheritable(self) -> tuple[str, ...]:
+        """The attributes, without the groups, which say nothing of a single section."""
+        return tuple(line for line in self.lines if line.startswith("a=") and not line.startswith("a=group:"))
+
 
 class Section:
     """The lines from one m= line to the next. `lines` are without their ends."""
@@ -58,6 +63,11 @@ class Section:
     def inherited(self, name: str) -> list[str]:
         """The values here, else those of the session (for ice-ufrag, fingerprint, setup ...)."""
         return self.attributes.get(name) or self._session.attributes.get(name, [])
+
+    @cached_property
+    def digest(self) -> int:
+        """The same, in this process, for sections of which everything is the same, what they inherit included."""
+        return hash((self._session.inheritable, *self.lines))
 
     @cached_property
     def mid(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sfu.negotiation.answerer import session_id
@@ -66,21 +66,22 @@ class Offerer:
         accepted = [section for section in description.sections if not section.rejected]
         tagged = tagged_section(description, accepted)
         application = next((section for section in accepted if is_data_section(section)), None)
-        remote = remote_parameters(tagged, application, _answered_extensions(accepted), ("active",))
+        said = [slot.read(section) for slot, section in zip(self._slots, sections, strict=True)]
+        extensions = {uri: number for each in said for uri, number in each.extensions}
+        remote = remote_parameters(tagged, application, extensions, ("active",))
 
         self._outstanding = False
         placed: list[PlacedTrack] = []
         rejected: list[str] = []
-        for slot, section in zip(self._slots, sections, strict=True):
-            slot.settle(section)
+        for slot, section, meaning in zip(self._slots, sections, said, strict=True):
+            slot.settle(section, meaning)
             if slot.track is None:
                 continue
-            track = _placed(slot.track, section)
-            if track is None:
+            if meaning.placed is None:
                 rejected.append(slot.track.track_sid)
                 slot.track, slot.settled = None, slot.dead
             else:
-                placed.append(track)
+                placed.append(meaning.placed)
         return OfferResult(remote, tuple(placed), tuple(rejected))
 
     def _fill_slots(self, outbound: Sequence[OutboundTrack]) -> None:
@@ -102,14 +103,14 @@ class Offerer:
             slot.track = track
 
     def _free_slot(self, kind: Kind) -> _Slot:
-        for slot in self._slots:
+        fresh = _Slot(self._new_mid(), kind)
+        for index, slot in enumerate(self._slots):
             if slot.dead and slot.settled:
                 # RFC 8829 section 5.2.2: a recycled section gets a new mid and may change its kind
-                slot.mid, slot.kind, slot.codec, slot.dead, slot.settled = self._new_mid(), kind, None, False, False
-                return slot
-        slot = _Slot(self._new_mid(), kind)
-        self._slots.append(slot)
-        return slot
+                self._slots[index] = fresh
+                return fresh
+        self._slots.append(fresh)
+        return fresh
 
     def _new_mid(self) -> str:
         mid, self._next_mid = str(self._next_mid), self._next_mid + 1
@@ -117,11 +118,14 @@ class Offerer:
 
     def _matched_sections(self, description: SessionDescription) -> list[Section]:
         """The answer's media sections in our order (RFC 3264 section 6: same number, same order)."""
-        description.check_mids()
-        expected = [_DATA_MID, *(slot.mid for slot in self._slots)]
-        if [section.mid for section in description.sections] != expected:
+        data, sections = description.sections[:1], description.sections[1:]
+        if (
+            len(sections) != len(self._slots)
+            or [section.mid for section in data] != [_DATA_MID]
+            or not all(slot.is_answered_by(section) for slot, section in zip(self._slots, sections, strict=True))
+        ):
             raise SdpError("an answer has the sections of the offer, in the same order and with the same mids")
-        return description.sections[1:]
+        return sections
 
     def _write(self) -> str:
         transport = transport_lines(self.local, "actpass")
@@ -129,7 +133,10 @@ class Offerer:
         lines = session_lines(self._session_id, self._version, mids, mixed=True)
         lines += data_lines(_DATA_MID, transport + candidate_lines(self.local.candidates))
         for slot in self._slots:
-            lines += self._section(slot, transport)
+            form = (slot.track, slot.dead, self.local)
+            if slot.form != form:
+                slot.form, slot.text = form, "\r\n".join(self._section(slot, transport))
+            lines.append(slot.text)
         lines.append("")
         return "\r\n".join(lines)
 
@@ -155,9 +162,29 @@ class Offerer:
         ).write(transport)
 
 
+@dataclass(frozen=True, slots=True)
+class _SectionAnswer:
+    """What the client's answer to one section means for the track that was on it."""
+
+    digest: int
+    track: OutboundTrack | None
+    #: What to send with; None if the client takes the track not at all, or there was none.
+    placed: PlacedTrack | None
+    #: Our ids of the extensions that it took.
+    extensions: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def read(cls, digest: int, track: OutboundTrack | None, section: Section) -> _SectionAnswer:
+        placed = None if track is None else _placed(track, section)
+        return cls(digest, track, placed, () if section.rejected else tuple(_answered_extensions(section)))
+
+
 @dataclass(slots=True)
 class _Slot:
-    """One section of our offers, for the lifetime of the connection."""
+    """One section of our offers, for the lifetime of the connection.
+
+    In a large room an answer, and our next offer, repeat what the last one said of most sections: that is kept.
+    """
 
     mid: str
     kind: Kind
@@ -167,11 +194,26 @@ class _Slot:
     settled: bool = False
     #: Rejected (port 0), by us or by the client: it stays so until recycled under another mid.
     dead: bool = False
+    #: The section as it was offered last, and what it was written from.
+    text: str = ""
+    form: tuple[OutboundTrack | None, bool, LocalEndpoint] | None = None
+    answer: _SectionAnswer | None = None
 
-    def settle(self, section: Section) -> None:
+    def is_answered_by(self, section: Section) -> bool:
+        return (self.answer is not None and self.answer.digest == section.digest) or section.mid == self.mid
+
+    def read(self, section: Section) -> _SectionAnswer:
+        """Changes nothing."""
+        digest, known = section.digest, self.answer
+        if known is not None and known.digest == digest and known.track is self.track:
+            return known
+        return _SectionAnswer.read(digest, self.track, section)
+
+    def settle(self, section: Section, answer: _SectionAnswer) -> None:
         """The client has answered this section."""
         self.dead = self.dead or section.rejected
         self.settled = True
+        self.answer = answer
 
 
 class _PayloadTypes:
@@ -216,16 +258,11 @@ def _placed(track: OutboundTrack, section: Section) -> PlacedTrack | None:
     return PlacedTrack(track.track_sid, section.mid, codec.payload_type, rtx, red)
 
 
-def _answered_extensions(sections: Sequence[Section]) -> dict[str, int]:
-    """Our ids of the extensions that some section of the answer took."""
-    kinds: list[Kind] = ["audio" if section.kind == "audio" else "video" for section in sections]
-    answered = {(kind, *section.attributes.get("extmap", ())) for kind, section in zip(kinds, sections, strict=True)}
-    return {
-        uri: number
-        for kind, *values in answered
-        for number, uri, _ in map(parse_extmap, values)
-        if OFFERED[kind].get(uri) == number
-    }
+def _answered_extensions(section: Section) -> Iterator[tuple[str, int]]:
+    offered = OFFERED["audio" if section.kind == "audio" else "video"]
+    for number, uri, _ in map(parse_extmap, section.attributes.get("extmap", ())):
+        if offered.get(uri) == number:
+            yield uri, number
 
 
 _DATA_MID = "0"

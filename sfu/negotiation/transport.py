@@ -37,13 +37,13 @@ def ice_ufrag(section: Section) -> str:
 
 def tagged_section(description: SessionDescription, accepted: Sequence[Section]) -> Section:
     """The section whose transport the bundle uses: the first of the group that is not rejected (RFC 9143 section 7)."""
-    by_mid = {section.mid: section for section in accepted}
-    for mid in description.bundle or ():
-        if mid in by_mid:
-            return by_mid[mid]
     if not accepted:
         raise SdpError("no section of the description can be accepted")
-    return accepted[0]
+    bundle = description.bundle or [accepted[0].mid]
+    if accepted[0].mid == bundle[0]:
+        return accepted[0]  # as good as always: no need to look at the others
+    by_mid = {section.mid: section for section in accepted}
+    return next((by_mid[mid] for mid in bundle if mid in by_mid), accepted[0])
 
 
 def is_data_section(section: Section) -> bool:

@@ -246,3 +246,39 @@ def test_an_ice_restart_is_an_offer_with_other_credentials() -> None:
     second, _ = exchange(offerer, audio(1))
     assert "a=ice-ufrag:Serv0002\r\n" in second.sdp
     assert first.sdp.split("\r\n")[1].split()[1:3] == [second.sdp.split("\r\n")[1].split()[1], "1"]
+
+
+def test_an_answer_that_says_the_same_again_means_the_same() -> None:
+    offerer = Offerer(LOCAL)
+    tracks = (audio(1), video(1))
+    (first, placed), (second, again) = exchange(offerer, *tracks), exchange(offerer, *tracks)
+    assert again == placed
+    assert sections(second.sdp)["1"].lines == sections(first.sdp)["1"].lines
+
+
+def test_the_same_answer_for_another_track_is_read_anew() -> None:
+    offerer = Offerer(LOCAL)
+    _, without = exchange(offerer, video(1, rtx_ssrc=None))
+    offer, with_rtx = exchange(offerer, video(1))
+    assert [track.rtx_payload_type for result in (without, with_rtx) for track in result.placed] == [None, 97]
+    assert sections(offer.sdp)["1"].attributes["ssrc-group"] == ["FID 20001 30001"]
+
+
+def test_the_same_section_may_inherit_something_else() -> None:
+    offerer = Offerer(LOCAL)
+
+    def answer(direction: str) -> OfferResult:
+        text = accept(offerer.offer([audio(1)])).replace("a=recvonly\r\n", "")
+        return offerer.handle_answer(text.replace("m=", f"a={direction}\r\nm=", 1))
+
+    assert mids(answer("recvonly")) == {"TR_a1": "1"}
+    refused = answer("inactive")
+    assert (refused.placed, refused.rejected) == ((), ("TR_a1",))
+
+
+def test_an_ice_restart_writes_every_section_anew() -> None:
+    offerer = Offerer(LOCAL)
+    exchange(offerer, audio(1))
+    offerer.local = replace(LOCAL, ufrag="Serv0002")
+    offer, _ = exchange(offerer, audio(1))
+    assert [section.first("ice-ufrag") for section in sections(offer.sdp).values()] == ["Serv0002"] * 2
