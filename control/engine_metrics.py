@@ -115,6 +115,11 @@ MEDIA_FAMILIES = (
         "Padding-only packets, which are counted and never forwarded.",
         counters={"rtp.padding_in": ()},
     ),
+    EngineFamily(
+        "sfu_padding_sent_bytes",
+        "Padding that made the packets of a picture equally long, so that they leave in one message.",
+        counters={"rtp.pad_bytes_out": ()},
+    ),
     EngineFamily("sfu_packets_dropped", "Packets dropped.", ("reason",), prefix="drop."),
     EngineFamily(
         "sfu_nacks",

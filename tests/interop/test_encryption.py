@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from livekit import rtc
@@ -72,7 +72,7 @@ async def _receives_but_understands_nothing(stranger: Client, sender: Client) ->
     video = await stranger.track_of(sender.identity, VIDEO)
     audio = await stranger.track_of(sender.identity, AUDIO)
     differences: list[float] = []
-    watching = asyncio.create_task(_watch(stranger, video, differences))
+    watching = asyncio.create_task(_watch(stranger, video, lambda picture: differences.append(difference(picture))))
 
     async def arrived() -> bool:
         stats = [each.inbound_rtp for each in await video.get_stats() if each.WhichOneof("stats") == "inbound_rtp"]
@@ -87,7 +87,7 @@ async def _receives_but_understands_nothing(stranger: Client, sender: Client) ->
     assert all(each > RECOGNISED for each in differences), differences
 
 
-async def _watch(client: Client, track: rtc.Track, differences: list[float]) -> None:
+async def _watch(client: Client, track: rtc.Track, seen: Callable[[rtc.VideoFrame], object]) -> None:
     async with contextlib.aclosing(client.pictures(track)) as pictures:
         async for picture in pictures:
-            differences.append(difference(picture))
+            seen(picture)

@@ -36,9 +36,14 @@ impl Load {
         (self.window_start, self.busy) = (now, Duration::ZERO);
     }
 
-    /// Whether it pays to wait a little for more to do at once.
-    pub(crate) fn is_high(&self) -> bool {
-        self.is_high
+    /// How long it pays to hold media back, so that more of it leaves in one message: under load for whatever comes, else for the
+    /// rest of a picture that goes to so many, as long as sending its beginning to all of them would take.
+    pub(crate) fn worthwhile_hold(&self, unfinished_fan_out: u32) -> Duration {
+        if self.is_high {
+            return MAX_HOLD;
+        }
+        let hold = (SENDING_TIME * unfinished_fan_out).min(MAX_HOLD);
+        if hold < MIN_HOLD { Duration::ZERO } else { hold }
     }
 
     pub(crate) fn total_busy(&self) -> Duration {
@@ -49,6 +54,12 @@ impl Load {
 const WINDOW: Duration = Duration::from_millis(100);
 const HIGH_PERCENT: u128 = 60;
 const LOW_PERCENT: u128 = 40;
+/// Shorter than the spread of one frame's packets on most networks.
+const MAX_HOLD: Duration = Duration::from_millis(1);
+/// Several times what waking up for nothing costs.
+const MIN_HOLD: Duration = Duration::from_micros(30);
+/// Of one message, for the kernel.
+const SENDING_TIME: Duration = Duration::from_micros(2);
 
 #[cfg(test)]
 mod tests {
@@ -69,8 +80,15 @@ mod tests {
         let mut load = Load::new(now);
         for (busy_ms, high) in [(5, false), (7, true), (5, true), (3, false), (5, false)] {
             work(&mut load, &mut now, busy_ms);
-            assert_eq!(load.is_high(), high, "{busy_ms} of 10 ms");
+            assert_eq!(!load.worthwhile_hold(0).is_zero(), high, "{busy_ms} of 10 ms");
         }
         assert_eq!(load.total_busy(), Duration::from_millis(2500));
+    }
+
+    #[test]
+    fn without_load_only_the_rest_of_a_picture_for_many_is_worth_waiting_for() {
+        let load = Load::new(Instant::now());
+        let holds = [0, 14, 15, 200, 10_000, u32::MAX].map(|fan_out| load.worthwhile_hold(fan_out).as_micros());
+        assert_eq!(holds, [0, 0, 30, 400, 1_000, 1_000]);
     }
 }

@@ -340,13 +340,14 @@ impl Shard {
         }
     }
 
-    /// Under load, media that nothing waits for yet is held for a moment: what joins it to the same client leaves in the
-    /// same message, which costs the kernel a quarter of what single ones do.
+    /// Media is held for a moment where that pays: what joins it to the same client leaves in the same message, which costs the
+    /// kernel a quarter of what single ones do.
     fn may_send(&mut self, now: Instant) -> bool {
-        if self.hold_until.is_none() && self.load.is_high() && !self.arrivals.is_empty() {
-            self.hold_until = Some(now + MAX_HOLD);
+        if self.arrivals.is_empty() {
+            return self.hold_until.is_none_or(|until| until <= now);
         }
-        self.hold_until.is_none_or(|until| until <= now)
+        let hold = self.load.worthwhile_hold(self.forwarder.unfinished_fan_out());
+        hold.is_zero() || *self.hold_until.get_or_insert(now + hold) <= now
     }
 
     /// Sends all that is due. True when the kernel took everything.
@@ -482,8 +483,6 @@ const BACKGROUND_TIME: Duration = Duration::from_micros(250);
 const PATIENCE: u32 = 16;
 /// What a batch holds when each message was joined from 64 datagrams.
 const MAX_BATCH: usize = 2048;
-/// Shorter than the spread of one frame's packets on most networks.
-const MAX_HOLD: Duration = Duration::from_millis(1);
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(1);
 const MIN_WAIT: Duration = Duration::from_micros(100);

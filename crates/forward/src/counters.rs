@@ -71,6 +71,8 @@ counters! {
     rtcp_out = "rtcp.out";
     /// Padding-only packets: counted, never forwarded.
     padding_in = "rtp.padding_in";
+    /// Bytes of padding that made the packets of a picture equally long.
+    rtp_pad_bytes_out = "rtp.pad_bytes_out";
     /// Packets of redundant audio (RED) received.
     red_in = "red.in";
     /// Packets of redundant audio sent as such.

@@ -27,6 +27,8 @@ pub(crate) struct Slot {
     pub(crate) keyframe_start: bool,
     /// Stands for a padding-only packet whose number was already promised to consumers.
     pub(crate) filler: bool,
+    /// Bytes of RTP padding that it is sent with, see `Ring::settle`.
+    pub(crate) padding: u8,
 }
 
 impl Slot {
@@ -110,6 +112,8 @@ pub(crate) struct Ring {
     highest: Option<u64>,
     /// Below this nobody knows whether a packet was stored before.
     floor: u64,
+    /// Below this it is decided what packets are sent with.
+    settled: u64,
 }
 
 impl Ring {
@@ -122,6 +126,7 @@ impl Ring {
             lap_began_us: 0,
             highest: None,
             floor: 0,
+            settled: 0,
         }
     }
 
@@ -160,9 +165,42 @@ impl Ring {
             skippable: packet.skippable,
             keyframe_start: packet.keyframe_start,
             filler: packet.filler,
+            padding: 0,
         };
         self.highest = Some(self.highest.map_or(dense, |highest| highest.max(dense)));
         Ok(())
+    }
+
+    /// Makes the packets of a picture that are about to be sent equally long, where they nearly are: encoders cut pictures into pieces
+    /// that differ by a byte, but only equal datagrams, with a shorter one at the end, leave in one message (GSO). Before the first
+    /// of them is sent, since SRTP must not encrypt two things under one index: what was decided once stays so.
+    pub(crate) fn settle(&mut self) {
+        let Some(end) = self.highest.map(|highest| highest + 1) else { return };
+        let oldest = end.saturating_sub(self.slots.len() as u64);
+        let mut start = self.settled.max(oldest);
+        self.settled = end;
+        while start < end {
+            start = self.settle_run(start, end);
+        }
+    }
+
+    /// The packets from `start` that belong together; gives where the next ones start.
+    fn settle_run(&mut self, start: u64, end: u64) -> u64 {
+        let Some(first) = self.get(start).copied() else { return start + 1 };
+        let joins = |slot: &Slot| {
+            (slot.timestamp, slot.extensions_len) == (first.timestamp, first.extensions_len) && !slot.filler
+        };
+        let run = (start..end).map_while(|dense| self.get(dense).filter(|slot| joins(slot)));
+        let (count, longest) = run.fold((0, 0), |(count, longest), slot| (count + 1, longest.max(slot.payload_len)));
+        // The last one may be shorter.
+        for dense in start..(start + count).saturating_sub(1) {
+            let index = self.index(dense);
+            let missing = longest - self.slots[index].payload_len;
+            if missing <= MAX_PADDING {
+                self.slots[index].padding = missing as u8;
+            }
+        }
+        start + count.max(1)
     }
 
     /// The packet with this dense number, while it lives.
@@ -284,8 +322,11 @@ const EMPTY: Slot = Slot {
     skippable: false,
     keyframe_start: false,
     filler: false,
+    padding: 0,
 };
 
+/// A message less is worth more than these bytes.
+const MAX_PADDING: u16 = 8;
 /// How long a packet is kept: nobody waits longer for a retransmission.
 pub(crate) const SPAN: Duration = Duration::from_secs(2);
 const SPAN_US: u64 = 2_000_000;
@@ -360,6 +401,48 @@ mod tests {
         assert_eq!(insert(&mut ring, 999, 6, b"b"), Ok(()));
         assert_eq!(insert(&mut ring, 900, 6, b"c"), Err(NotStored::TooOld));
         assert_eq!(insert(&mut ring, 1_001, 6, &[0; 1_600]), Err(NotStored::Oversize));
+    }
+
+    /// Stores pieces of these lengths, from `dense` on, all of one picture.
+    fn picture(ring: &mut Ring, dense: u64, lens: &[usize]) {
+        for (dense, len) in (dense..).zip(lens) {
+            let packet = Packet { timestamp: 7, payload: &vec![1; *len], ..Packet::default() };
+            ring.insert(dense, &packet).unwrap();
+        }
+    }
+
+    fn paddings(ring: &Ring, dense: std::ops::Range<u64>) -> Vec<u8> {
+        dense.map(|dense| ring.get(dense).unwrap().padding).collect()
+    }
+
+    #[test]
+    fn pieces_of_a_picture_are_made_equally_long_but_for_the_last() {
+        let mut ring = Ring::new(SMALL);
+        picture(&mut ring, 10, &[100, 101, 100, 101, 99]);
+        ring.settle();
+        assert_eq!(paddings(&ring, 10..15), [1, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn what_is_much_shorter_or_of_another_picture_stays_as_it_is() {
+        let mut ring = Ring::new(SMALL);
+        picture(&mut ring, 10, &[100, 109, 108, 109]);
+        insert(&mut ring, 14, 1, &[0; 110]).unwrap();
+        insert(&mut ring, 15, 1, &[0; 111]).unwrap();
+        ring.settle();
+        assert_eq!(paddings(&ring, 10..16), [0, 0, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn what_was_decided_stays_so() {
+        let mut ring = Ring::new(SMALL);
+        picture(&mut ring, 10, &[100, 101]);
+        ring.settle();
+        picture(&mut ring, 13, &[103, 103]);
+        ring.settle();
+        picture(&mut ring, 12, &[99]);
+        ring.settle();
+        assert_eq!(paddings(&ring, 10..15), [1, 0, 0, 0, 0]);
     }
 
     #[test]

@@ -40,6 +40,9 @@ impl Forwarder {
             }
         }
         self.counters.drop_egress_full += queue.full;
+        if kind == Kind::Video && !is_late {
+            self.unfinished_fan_out = if slot.marker { 0 } else { encoding.interested };
+        }
         if starts {
             self.start_runs(now, producer_at, encoding_at, dense, None);
         }

@@ -21,6 +21,12 @@ use slots::{Index, Slab};
 impl Forwarder {
     /// Writes everything that is due, for transports that have something to say.
     pub fn flush(&mut self, now: Instant, sink: &mut impl DatagramSink) {
+        self.unfinished_fan_out = 0;
+        for ring in self.fresh.drain(..) {
+            if let Some(ring) = self.rings.get_mut(ring) {
+                ring.settle();
+            }
+        }
         let (counters, session) = (&mut self.counters, &mut *self.session_datagram);
         let mut outbox = Outbox { sink, counters, session, now };
         for mut transport in self.farewells.drain(..) {
@@ -120,7 +126,8 @@ impl<S: DatagramSink> Outbox<'_, S> {
         let (extensions, stored) = ring.bytes(slot);
         let (payload, is_red) = presented(consumer, descriptor, slot, stored);
         let passthrough = Passthrough(extensions);
-        let max = consumer.template.max_len(passthrough) + RTX_PREFIX + payload.len() + MAX_TAG;
+        let padding = if descriptor.treatment.is_repair() { 0 } else { usize::from(slot.padding) };
+        let max = consumer.template.max_len(passthrough) + RTX_PREFIX + payload.len() + padding + MAX_TAG;
         let Some(path) = entry.transport.may_send(max) else {
             self.counters.drop_no_path += 1;
             return;
@@ -142,7 +149,11 @@ impl<S: DatagramSink> Outbox<'_, S> {
             red::rewrite(&mut buf[header_len..header_len + payload_len], PayloadType(consumer.payload_type));
             self.counters.red_out += 1;
         }
-        let len = srtp.protect_rtp(buf, header_len, payload_len, fields.ssrc, index);
+        if padding > 0 {
+            pad(&mut buf[header_len + payload_len..], padding);
+            self.counters.rtp_pad_bytes_out += padding as u64;
+        }
+        let len = srtp.protect_rtp(buf, header_len, payload_len + padding, fields.ssrc, index);
         if len == 0 {
             return;
         }
@@ -208,7 +219,17 @@ fn number(consumer: &mut Consumer, descriptor: &Descriptor, slot: &Slot, is_red:
     consumer.highest_sent = Some(consumer.highest_sent.map_or(index, |highest| highest.max(index)));
     let red_payload_type = consumer.red_payload_type.filter(|_| is_red);
     let (ssrc, payload_type) = (consumer.ssrc, red_payload_type.unwrap_or(consumer.payload_type));
-    Some((HeaderFields { payload_type, marker, padding: slot.filler, seq: index as u16, timestamp, ssrc }, index))
+    Some((
+        HeaderFields {
+            payload_type,
+            marker,
+            padding: slot.filler || slot.padding > 0,
+            seq: index as u16,
+            timestamp,
+            ssrc,
+        },
+        index,
+    ))
 }
 
 /// Copies the payload behind the header, with the original sequence number in front on an RTX stream (RFC 4588).
@@ -226,6 +247,13 @@ fn write_payload(room: &mut [u8], descriptor: &Descriptor, payload: &[u8]) -> us
         wire::codec::vp8::rewrite(&mut room[start..end], descriptor.picture_id, descriptor.tl0_picture_index);
     }
     end
+}
+
+/// RTP padding of `len` bytes, the last of which counts them (RFC 3550 section 5.1).
+#[inline]
+fn pad(room: &mut [u8], len: usize) {
+    room[..len - 1].fill(0);
+    room[len - 1] = len as u8;
 }
 
 const RTX_PREFIX: usize = 2;

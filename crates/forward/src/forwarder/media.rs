@@ -267,6 +267,9 @@ impl Forwarder {
         if is_new {
             encoding.newest = Some((packet.timestamp, packet.received_us));
         }
+        if producer.kind == Kind::Video && !self.fresh.contains(&encoding.ring) {
+            self.fresh.push(encoding.ring);
+        }
         true
     }
 

@@ -72,6 +72,10 @@ pub struct Forwarder {
     deadlines: Deadlines,
     /// Transports with something to send.
     dirty: Vec<Index>,
+    /// Rings of video with packets that were not flushed yet.
+    fresh: Vec<Index>,
+    /// So many get the rest of a picture of which they have something queued.
+    unfinished_fan_out: u32,
     /// Transports with queued DTLS datagrams, served in turn.
     background: VecDeque<Index>,
     levels: LevelWindow,
@@ -100,6 +104,8 @@ impl Forwarder {
             rings: Slab::default(),
             deadlines: Deadlines::default(),
             dirty: Vec::new(),
+            fresh: Vec::new(),
+            unfinished_fan_out: 0,
             background: VecDeque::new(),
             levels: LevelWindow::default(),
             reports_due: None,
@@ -111,6 +117,11 @@ impl Forwarder {
 
     // ---- in: `handle_command` is in `commands`, `handle_datagram` in `receive`, `handle_timeout` in `timers`,
     // `handle_pipe` and `poll_pipe` in `pipes`
+
+    /// How many consumers wait for the rest of the picture that came last; 0 when it is whole, or sent as far as it came.
+    pub fn unfinished_fan_out(&self) -> u32 {
+        self.unfinished_fan_out
+    }
 
     /// Handles at most `budget` queued DTLS and SCTP datagrams; true when more wait.
     pub fn handle_background(&mut self, now: Instant, budget: usize) -> bool {

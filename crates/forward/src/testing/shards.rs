@@ -20,6 +20,8 @@ pub struct Shards {
     next_pipe: u64,
     /// What is under way stays here while there is a place for it.
     pub held: Option<Vec<(u32, PipeBatch)>>,
+    /// Consumers that pictures were flushed to before they were whole.
+    pub cut_short: u32,
 }
 
 impl Shards {
@@ -33,6 +35,7 @@ impl Shards {
             pipes: HashMap::new(),
             next_pipe: 0,
             held: None,
+            cut_short: 0,
         }
     }
 
@@ -98,6 +101,7 @@ impl Shards {
     /// Moves what is in the pipes, then writes everything that is due.
     pub fn flush(&mut self, now: Instant, sink: &mut impl DatagramSink) {
         while self.move_pipes(now) {}
+        self.cut_short += self.forwarders.iter().map(Forwarder::unfinished_fan_out).sum::<u32>();
         self.forwarders.iter_mut().for_each(|forwarder| forwarder.flush(now, sink));
     }
 

@@ -5,6 +5,7 @@
 
 mod codecs;
 mod continuity_across_mute_and_dtx;
+mod even_pictures;
 mod hostile;
 mod hostile_publishers;
 mod joiner_gets_picture;

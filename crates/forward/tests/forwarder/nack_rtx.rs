@@ -3,11 +3,11 @@
 use crate::support::{Consume, Publish, Receiver, RtpSpec, Video, VideoConfig, World, ms};
 use netem::{LinkConfig, Loss};
 
-fn lossy(loss: f64) -> LinkConfig {
+pub(super) fn lossy(loss: f64) -> LinkConfig {
     LinkConfig { loss: Loss::Random(loss), delay: ms(20), ..LinkConfig::default() }
 }
 
-fn clean() -> LinkConfig {
+pub(super) fn clean() -> LinkConfig {
     LinkConfig { delay: ms(20), ..LinkConfig::default() }
 }
 
@@ -143,7 +143,8 @@ fn nack(world: &mut World, client: usize, ssrc: u32, lost: &[u16]) {
 fn without_rtx_a_packet_is_repeated_byte_for_byte() {
     let mut world = World::new(6);
     let (alice, bob) = (world.add_client(), world.add_client());
-    let mut video = Video::publish(&mut world, alice, 0, crate::support::SIMULCAST);
+    let config = VideoConfig { uneven: true, ..VideoConfig::default() };
+    let mut video = Video::publish_with(&mut world, alice, 0, crate::support::SIMULCAST, config);
     let ssrc = world.consume(bob, 0, 0, Consume { rtx: false, encoding: 0, ..Consume::default() });
     video.run(&mut world, ms(500));
     // After a switch the VP8 numbers are rewritten too.

@@ -10,6 +10,7 @@ use wire::rtcp;
 use crate::support::{Consume, Received, Receiver, Video, VideoConfig, World, ms, origin};
 
 const LAYERED: VideoConfig = VideoConfig {
+    uneven: false,
     packets_per_frame: 6,
     payload_bytes: 800,
     frame_interval: ms(66),

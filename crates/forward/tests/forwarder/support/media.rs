@@ -22,10 +22,13 @@ pub struct Video {
     rtcp_seen: usize,
 }
 
+#[allow(clippy::struct_excessive_bools)] // Each on its own.
 #[derive(Clone, Copy)]
 pub struct VideoConfig {
     pub packets_per_frame: usize,
     pub payload_bytes: usize,
+    /// Every second packet is a byte longer, as encoders cut pictures.
+    pub uneven: bool,
     pub frame_interval: Duration,
     pub answers_nacks: bool,
     pub answers_plis: bool,
@@ -42,6 +45,7 @@ impl Default for VideoConfig {
         Self {
             packets_per_frame: 3,
             payload_bytes: 800,
+            uneven: false,
             frame_interval: ms(33),
             answers_nacks: true,
             answers_plis: true,
@@ -157,13 +161,15 @@ impl Video {
         let count = config.packets_per_frame;
         let mut packets = Vec::new();
         for number in 0..count {
+            let mut payload = encoding.payload(at, number, keyframe, &config);
+            payload.extend((config.uneven && number % 2 == 1).then_some(7));
             let spec = RtpSpec {
                 payload_type: 96,
                 ssrc: encoding.ssrc,
                 index: encoding.index,
                 timestamp: encoding.timestamp,
                 marker: number + 1 == count,
-                payload: encoding.payload(at, number, keyframe, &config),
+                payload,
                 mid: mid.clone(),
                 rid: encoding.rid.clone().filter(|_| !is_acknowledged),
                 ..RtpSpec::default()
