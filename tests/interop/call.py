@@ -97,6 +97,7 @@ async def _counts(video: rtc.LocalVideoTrack, arriving: rtc.Track) -> tuple[int,
 async def tone_is_heard(listener: Client, sender: Client) -> None:
     """For a whole second. The machine of a test may be too busy to play or to hear one without a hole at once."""
     track = await listener.track_of(sender.identity, AUDIO)
+    await listener.hear(track, 0.5)  # the jitter buffer fills
     heard: list[tuple[float, float]] = []
 
     async def is_tone() -> bool:
