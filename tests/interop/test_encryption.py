@@ -50,6 +50,8 @@ async def test_media_and_data_pass_and_only_the_key_opens_them(server: Server, m
             assert {each.encryption_type for each in publications} == {rtc.EncryptionType.GCM}
         for stranger in (eve, dan):
             await _receives_but_understands_nothing(stranger, ada)
+        # What a key does not open is dropped before the decoder.
+        assert (await decoded_video(eve.subscribed["ada", VIDEO])).frames_decoded == 0
         await ada.room.local_participant.publish_data(b"for friends", topic="secret")
         await eventually(lambda: bob.data_on("secret"), "bob reads the message")
         assert [(each.sender, each.payload) for each in bob.data_on("secret")] == [("ada", b"for friends")]

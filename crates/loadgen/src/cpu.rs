@@ -1,7 +1,6 @@
 //! CPU time from the kernel's scheduler accounting (nanosecond resolution, user + system, all threads), and what a core did.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_getcpuclockid};
@@ -17,13 +16,9 @@ pub(crate) fn consumed_by(process: u32) -> Option<Duration> {
     clock_getcpuclockid(Pid::from_raw(process.cast_signed())).ok()?.now().ok().map(Duration::from)
 }
 
-/// Time the first thread of a process has run on a CPU. Source: `/proc/PID/task/*/schedstat`, first field (nanoseconds).
+/// Time the first thread of a process has run on a CPU. Source: `/proc/PID/task/PID/schedstat`, first field (nanoseconds).
 pub(crate) fn consumed_by_main_thread(process: u32) -> Option<Duration> {
-    on_cpu(Path::new(&format!("/proc/{process}/task/{process}")))
-}
-
-fn on_cpu(task: &Path) -> Option<Duration> {
-    let line = fs::read_to_string(task.join("schedstat")).ok()?;
+    let line = fs::read_to_string(format!("/proc/{process}/task/{process}/schedstat")).ok()?;
     line.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
