@@ -7,7 +7,7 @@ guesses the next one (RFC 8656 section 7.2). Every port is in exactly one place:
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from turn.seam import Address, Family
@@ -57,22 +57,24 @@ class PortPool:
 
     def take(self, family: Family, now: float) -> Address | None:
         """Any free port; None when there is none."""
-        return self._draw(family, now, _Host.take)
+        return next(iter(self._draw(family, now, _Host.take)), None)
 
     def take_even(self, family: Family, now: float) -> Address | None:
         """A free even port; the odd one above it stays free for others (RFC 8656 section 7.2, EVEN-PORT with R = 0)."""
-        return self._draw(family, now, lambda host: host.take_even(pair=False))
+        return next(iter(self._draw(family, now, lambda host: host.take_even(pair=False))), None)
 
     def take_pair(self, family: Family, token: bytes, owner: str, now: float) -> Address | None:
         """A free even port; the odd one above it is held for `owner`, who comes with `token` within 30 s."""
         self.handle_timeout(now)
         if token in self._reserved:
             return None
-        for host in self._shuffled(family):
-            if (port := host.take_even(pair=True)) is not None:
-                self._reserved[token] = _Reservation(Address(host.name, port + 1), owner, now + RESERVATION_S)
-                return self._take(Address(host.name, port))
-        return None
+        drawn = self._draw(family, now, lambda host: host.take_even(pair=True), count=2)
+        if not drawn:
+            return None
+        even, odd = drawn
+        self._taken.remove(odd)
+        self._reserved[token] = _Reservation(odd, owner, now + RESERVATION_S)
+        return even
 
     def claim(self, token: bytes, owner: str, now: float) -> Address | None:
         """The port that `token` stands for, once; None for unknown and old tokens and those of somebody else."""
@@ -120,18 +122,23 @@ class PortPool:
     def resting_count(self) -> int:
         return len(self._resting)
 
-    def _draw(self, family: Family, now: float, draw: Callable[[_Host], int | None]) -> Address | None:
+    def _draw(
+        self, family: Family, now: float, draw: Callable[[_Host], int | None], count: int = 1
+    ) -> Sequence[Address]:
+        """Takes `count` ports in a row of one host, the first as `draw` says, none of which another process has."""
         self.handle_timeout(now)
         for _ in range(MAX_DRAWS):
             ports = ((host, draw(host)) for host in self._shuffled(family))
-            address = next((Address(host.name, port) for host, port in ports if port is not None), None)
-            if address is None:
-                return None
-            self._take(address)
-            if not self.in_use(address):
-                return address
-            self.give_back(address, now)
-        return None
+            found = next(((host, port) for host, port in ports if port is not None), None)
+            if found is None:
+                break
+            host, port = found
+            drawn = [self._take(Address(host.name, port + number)) for number in range(count)]
+            if not any(map(self.in_use, drawn)):
+                return drawn
+            for address in drawn:
+                self.give_back(address, now)
+        return ()
 
     def _take(self, address: Address) -> Address:
         self._taken.add(address)

@@ -145,3 +145,13 @@ def test_a_port_that_somebody_else_has_is_passed_over_and_rests() -> None:
     assert ports.take(4, 0.0) is None, "the others rest"
     ports.in_use = lambda _: False
     assert ports.take(4, REST_S) is not None
+
+
+def test_a_pair_of_which_somebody_else_has_one_is_passed_over_and_rests() -> None:
+    for taken in (50_000, 50_001):
+        ports = pool(range(50_000, 50_004), HOSTS[:1])
+        ports.in_use = lambda address, taken=taken: address.port == taken  # type: ignore[misc]
+        assert ports.take_pair(4, b"token", "ada", 0.0) == Address(HOSTS[0], 50_002)
+        assert ports.claim(b"token", "ada", 0.0) == Address(HOSTS[0], 50_003)
+        assert ports.take_pair(4, b"another", "ada", 0.0) is None, "the others rest"
+        assert ports.resting_count == 2
