@@ -43,7 +43,8 @@ def _of_case(measured: Measured) -> Iterator[Verdict]:
     if measured.case.group in LOSSLESS and not ours.is_full:
         yield at_most("share of packets that never arrive", words, _median(ours, "lost"), 0)
     if measured.case.group == "churn":
-        yield at_least("joins for each second of CPU", words, _median(ours, "joins_per_core"), JOINS_PER_CORE)
+        joins = _median(ours, "joins_per_core_alone")
+        yield at_least("joins for each second of CPU beyond the rooms at rest", words, joins, JOINS_PER_CORE)
     if measured.case.group == "data":
         yield at_most("data: CPU us for each receiver", words, _median(ours, "cpu_us"), DATA_US)
     if measured.case.group == "stream" and len(measured.case.participants) == 2:  # sender and receiver

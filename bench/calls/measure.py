@@ -12,7 +12,7 @@ from bench.calls import floor
 from bench.calls.floor import Floor
 from bench.calls.generator import Generator, Target
 from bench.calls.results import Measured, MemoryGrowth, MemoryPoint, Results, Swept
-from bench.calls.scenarios import Case, MemoryPlan, Participant, Plan, Sweep, everyday
+from bench.calls.scenarios import Case, Churn, Measure, MemoryPlan, Participant, Plan, Sweep, everyday
 from bench.calls.servers import KEY, SECRET, SERVERS, CallServer
 from bench.calls.statistics import Row, Sample
 from bench.loadgen import PeerError
@@ -151,11 +151,13 @@ class Bench:
             time.sleep(plan.warm_up_s)
             if beside is not None and case.neighbour is not None:
                 beside.start(case.neighbour.action, plan.seconds + 1)
+            # What the rooms of a churn cost anyway is not the cost of joins.
+            rest = generator.run(Measure(), plan.seconds) if isinstance(case.action, Churn) else None
             report = generator.run(case.action, plan.seconds)
             if beside is not None and case.neighbour is not None:
                 beside.hear(case.neighbour.action.do)
             generator.leave(len(case.participants))
-            return Sample.from_reports(joined, report)
+            return Sample.from_reports(joined, report, rest)
 
     def _generator(self, server: CallServer) -> Generator:
         target = Target(server.url, KEY, SECRET, server.pid)

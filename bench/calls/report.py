@@ -279,6 +279,7 @@ COLUMNS = {
     "join_p95_ms": Column("join p95 ms", "{:.0f}"),
     "joins_per_s": Column("joins/s", "{:.0f}"),
     "joins_per_core": Column("joins per CPU second", "{:.0f}"),
+    "joins_per_core_alone": Column("beyond the rooms at rest", "{:.0f}"),
     "stream_bps": Column("Mbit/s", "{:.0f}", 1e-6),
 }
 SAME_WORK = 0.1
@@ -299,7 +300,15 @@ _MEDIA = (
 )
 _COLUMNS = {
     **dict.fromkeys(GROUPS, _MEDIA),
-    "churn": ("joins_per_s", "joins_per_core", "join_p50_ms", "join_p95_ms", "server_busy", "lost"),
+    "churn": (
+        "joins_per_s",
+        "joins_per_core",
+        "joins_per_core_alone",
+        "join_p50_ms",
+        "join_p95_ms",
+        "server_busy",
+        "lost",
+    ),
     "data": ("cpu_us", "lost", "latency_p50_us", "latency_p99_us"),
     "stream": ("stream_bps", "server_busy"),
     "neighbour": ("lost", "latency_p50_us", "latency_p99_us", "latency_max_us", "server_busy"),

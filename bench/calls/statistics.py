@@ -30,6 +30,8 @@ class Sample:
     join_p50_ms: float | None = None
     join_p95_ms: float | None = None
     joins_per_s: float | None = None
+    #: As `server_busy`, just before, when nobody came or went.
+    rest_busy: float | None = None
     #: Of a stream, at each receiver.
     stream_bps: float | None = None
     disturbances: tuple[str, ...] = ()
@@ -37,8 +39,13 @@ class Sample:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def from_reports(cls, joined: Mapping[str, Any], report: Mapping[str, Any]) -> Sample:
-        """`joined` is the reply to join; raises `ValueError` when nothing arrived: then there is no cost of it."""
+    def from_reports(
+        cls, joined: Mapping[str, Any], report: Mapping[str, Any], rest: Mapping[str, Any] | None = None
+    ) -> Sample:
+        """`joined` is the reply to join, `rest` that of a window before, in which nothing happened but media.
+
+        Raises `ValueError` when nothing arrived: then there is no cost of it.
+        """
         report = {**joined, **report}
         received = _received(report)
         if not received:
@@ -49,7 +56,7 @@ class Sample:
         return cls(
             cpu_us=spent["server_s"] / received * 1e6,
             forwarded_pps=received / spent["wall_s"],
-            server_busy=spent["server_s"] / spent["wall_s"],
+            server_busy=_server_busy(report),
             main_busy=spent["server_main_s"] / spent["wall_s"],
             generator_busy=report["own_busy"],
             lost=report.get("lost", 0) / (received + report.get("lost", 0)),
@@ -60,6 +67,7 @@ class Sample:
             join_p50_ms=join.get("p50"),
             join_p95_ms=join.get("p95"),
             joins_per_s=report.get("joins_per_s"),
+            rest_busy=None if rest is None else _server_busy(rest),
             stream_bps=_stream_bps(report),
             disturbances=tuple(disturbances(report)),
             raw=report,
@@ -74,6 +82,13 @@ class Sample:
     def joins_per_core(self) -> float | None:
         """Joins for each second of CPU, all that happens meanwhile included."""
         return None if self.joins_per_s is None else self.joins_per_s / self.server_busy
+
+    @property
+    def joins_per_core_alone(self) -> float | None:
+        """Joins, each with the leave that makes room for it, for each second of CPU beyond what the rooms cost at rest."""
+        if self.joins_per_s is None or self.rest_busy is None:
+            return None
+        return self.joins_per_s / max(self.server_busy - self.rest_busy, LEAST_BUSY)
 
 
 def disturbances(report: Mapping[str, Any]) -> list[str]:
@@ -120,6 +135,10 @@ def ratio(above: Row, below: Row) -> Spread:
     return ratios([sample.cpu_us for sample in above.samples], [sample.cpu_us for sample in below.samples])
 
 
+def _server_busy(report: Mapping[str, Any]) -> float:
+    return float(report["spent"]["server_s"] / report["spent"]["wall_s"])
+
+
 def _why(report: Mapping[str, Any]) -> str:
     """As far as the generator knows."""
     failed: list[str] = report.get("failed") or []
@@ -145,6 +164,8 @@ def _stream_bps(report: Mapping[str, Any]) -> float | None:
 #: The generator's own proof (it never sleeps, and tells what it had to do): above, its lateness may be in the figures.
 MAX_BUSY = 0.7
 FULL = 0.95
+#: Less is no difference between two windows.
+LEAST_BUSY = 0.001
 #: As LiveKit's SDKs cut a stream.
 STREAM_PACKET_BYTES = 15_000
 #: Reasons that are told.
@@ -165,6 +186,8 @@ FIGURES = (
     "join_p50_ms",
     "join_p95_ms",
     "joins_per_s",
+    "rest_busy",
     "joins_per_core",
+    "joins_per_core_alone",
     "stream_bps",
 )

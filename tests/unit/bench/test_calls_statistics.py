@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.calls.statistics import Row, Sample, ratio
+from bench.calls.statistics import LEAST_BUSY, Row, Sample, ratio
 from bench.statistics import Spread
 from tests.unit.bench.call_numbers import join_reply, measure_reply, row, sample
 
@@ -41,6 +41,15 @@ def test_joins_are_those_of_the_churn_where_there_is_one() -> None:
     churned = join_reply(joins_per_s=50.0, join_ms={"p50": 10.0, "p95": 20.0, "max": 30.0})
     found = Sample.from_reports(join_reply(), {**measure_reply(server_s=0.25), **churned})
     assert (found.joins_per_s, found.joins_per_core, found.join_p95_ms) == (50, 200, 20)
+    assert found.joins_per_core_alone is None
+
+
+def test_what_rooms_cost_at_rest_is_not_the_cost_of_joins() -> None:
+    rest, churned = measure_reply(server_s=0.25), {**measure_reply(server_s=0.5), **join_reply(joins_per_s=50.0)}
+    found = Sample.from_reports(join_reply(), churned, rest)
+    assert (found.rest_busy, found.joins_per_core, found.joins_per_core_alone) == (0.25, 100, 200)
+    idle = Sample.from_reports(join_reply(), churned, measure_reply(server_s=0.6))
+    assert idle.joins_per_core_alone == 50 / LEAST_BUSY, "never negative"
 
 
 def test_a_stream_is_as_fast_as_its_slowest_receiver() -> None:

@@ -54,6 +54,7 @@ def test_attributes_keep_their_order_and_colons() -> None:
         "v=0\r\nnonsense\r\n",
         "v=0\r\ns=-\ra=ice-lite\r\n",
         "v=0\r\ns=-\r\r\n",
+        "v=0\r\ns=a\rb\na=ice-lite\r\n",
         "v=0\r\ns=\x00\r\n",
         "v=0\r\ns=a\x0bb\r\n",
         "v=0\r\ns=a\x85a=ice-lite\r\n",
