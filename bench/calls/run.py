@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
 def _measure(arguments: argparse.Namespace, argv: Sequence[str], servers: Sequence[str], media: Path) -> int:
     kind = scenarios.quick if arguments.quick else scenarios.full
     rounds = arguments.rounds or (2 if arguments.quick else 5)
-    plan = scenarios.only(kind(rounds, arguments.seconds or (0.6 if arguments.quick else 4.0)), arguments.only)
+    plan = scenarios.only(kind(rounds, arguments.seconds or (0.6 if arguments.quick else 1.5)), arguments.only)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bench-calls-") as directory:
         bench = Bench(servers, Path(directory), media, say)
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", type=names_of(GROUPS), default=list(GROUPS), help=_choice(GROUPS))
     parser.add_argument("--rounds", type=int, help="of each case on each server; default 5, quick 2")
-    parser.add_argument("--seconds", type=float, help="length of a measuring window; default 4, quick 0.6")
+    parser.add_argument("--seconds", type=float, help="length of a measuring window; default 1.5, quick 0.6")
     parser.add_argument("--json", metavar="FILE", help="write everything to FILE, and the pages beside it (.md, .html)")
     parser.add_argument("--render", metavar="FILE", help="only write the pages of an earlier --json FILE again")
     parser.add_argument(

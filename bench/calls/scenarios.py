@@ -155,7 +155,7 @@ class Plan:
 
 
 def full(rounds: int, seconds: float) -> Plan:
-    """The whole of it: hours."""
+    """The whole of it: more than an hour."""
     return Plan(
         cases=(
             audio_room(10, 300),
@@ -172,10 +172,10 @@ def full(rounds: int, seconds: float) -> Plan:
         sweeps=(load(first=40, most=1000),),
         memory=MemoryPlan(idle=(0, 50, 100, 200, 400), everyday=24, fill_s=8.0),
         rounds=rounds,
-        warm_up_s=2.0,
+        warm_up_s=1.5,
         seconds=seconds,
         without={
-            **dict.fromkeys(("codecs", "churn", "neighbour"), ("livekit-batch",)),
+            **dict.fromkeys(("meeting", "codecs", "load", "churn", "neighbour"), ("livekit-batch",)),
             **dict.fromkeys(MEDIA_ONLY, ("livekit-batch", "janus")),
         },
     )

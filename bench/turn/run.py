@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
 def _measure(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     kind = cells.quick if arguments.quick else cells.full
     rounds = arguments.rounds or (2 if arguments.quick else 5)
-    plan = cells.only(kind(rounds, arguments.seconds or (0.5 if arguments.quick else 1.2)), arguments.only)
+    plan = cells.only(kind(rounds, arguments.seconds), arguments.only)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bench-turn-") as directory:
         # coturn gives root up and still has to write there.
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only", type=names_of(cells.PARTS), default=cells.PARTS, help=f"comma separated, of {', '.join(cells.PARTS)}"
     )
     parser.add_argument("--rounds", type=int, help="of each load on each server; default 5, quick 2")
-    parser.add_argument("--seconds", type=float, help="length of a measuring window; default 1.2, quick 0.5")
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of a measuring window; default 0.5")
     parser.add_argument("--json", metavar="FILE", help="write everything to FILE, and the report beside it (.md)")
     parser.add_argument("--render", metavar="FILE", help="only write the report of an earlier --json FILE again")
     parser.add_argument(
