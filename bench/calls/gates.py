@@ -68,7 +68,7 @@ def _of_sweep(swept: Swept) -> Iterator[Verdict]:
     by_load = dict(zip(swept.sweep.loads, swept.rows.get("ours", ()), strict=False))
     if GATE_LOAD in by_load:
         listeners, row = by_load[GATE_LOAD]
-        words = f"{listeners} listeners, {row.median('server_busy'):.0%} of a core"
+        words = f"{swept.sweep.group}: {listeners} listeners, {row.median('server_busy'):.0%} of a core"
         yield at_most("added latency p99 in us", words, _median(row, "latency_p99_us"), LATENCY_P99_US)
 
 

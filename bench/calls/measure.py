@@ -67,17 +67,18 @@ class Bench:
     def sweep(self, sweep: Sweep, plan: Plan) -> Swept:
         """How many listeners make which load is found once for each server."""
         with contextlib.ExitStack() as stack:
-            servers = self._start_all(stack, plan.servers(self.names, "load"))
+            servers = self._start_all(stack, plan.servers(self.names, sweep.group))
             rows: dict[str, list[tuple[int, list[Sample]]]] = {name: [] for name in servers}
             for name, server in servers.items():
-                with self._failing(rows, name, f"load, {sweep.name}"):
-                    busy = self._sample(server, sweep.case(sweep.first), plan).server_busy
-                    rows[name] = [(sweep.listeners(load, busy), []) for load in sweep.loads]
+                with self._failing(rows, name, f"{sweep.group}, {sweep.name}"):
+                    few = self._try(server, sweep, sweep.first, plan)
+                    many = self._try(server, sweep, sweep.many(few[1]), plan)
+                    rows[name] = [(sweep.listeners(load, few, many), []) for load in sweep.loads]
             for number in range(plan.rounds):
                 for place, load in enumerate(sweep.loads):
-                    self.say(f"load, {sweep.name}, {load:.0%}: round {number + 1} of {plan.rounds}")
+                    self.say(f"{sweep.group}, {sweep.name}, {load:.0%}: round {number + 1} of {plan.rounds}")
                     for name in turned(list(rows), number):
-                        with self._failing(rows, name, f"load, {sweep.name}, {load:.0%}"):
+                        with self._failing(rows, name, f"{sweep.group}, {sweep.name}, {load:.0%}"):
                             listeners, samples = rows[name][place]
                             samples.append(self._sample(servers[name], sweep.case(listeners), plan))
         return Swept(
@@ -87,6 +88,9 @@ class Bench:
                 for name, each in rows.items()
             },
         )
+
+    def _try(self, server: CallServer, sweep: Sweep, listeners: int, plan: Plan) -> tuple[int, float]:
+        return listeners, self._sample(server, sweep.case(listeners), plan).server_busy
 
     @contextlib.contextmanager
     def _failing(self, servers: dict[str, Any], name: str, what: str) -> Iterator[None]:

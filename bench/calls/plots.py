@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ def _cost(result: Mapping[str, Any]) -> Lines:
     )
 
 
-def _latency(result: Mapping[str, Any]) -> Lines:
+def _latency(result: Mapping[str, Any], group: str) -> Lines:
     return _by_server(
         (each["server"], _point(each["server_busy"]["median"] * 100, each["latency_p99_us"], 1e-3))
         for each in result["load"]
-        if "latency_p99_us" in each
+        if each["group"] == group and "latency_p99_us" in each
     )
 
 
@@ -160,7 +161,8 @@ _COLORS = {"ours": "tab:blue", "livekit": "tab:orange", "livekit-batch": "tab:re
 _RATIO_GROUPS = ("audio", "meeting", "everyday", "livestream", "codecs")
 _FIGURES: Mapping[str, tuple[Draw, Callable[[Mapping[str, Any]], Lines]]] = {
     "cost per packet against consumers": (_draw_cost, _cost),
-    "latency against load": (_draw_latency, _latency),
+    "latency against load, in rooms": (_draw_latency, partial(_latency, group="load")),
+    "latency against load, of one publisher": (_draw_latency, partial(_latency, group="fanout")),
     "memory against participants": (_draw_memory, _memory),
     "side by side": (_draw_ratios, _side_by_side),
 }

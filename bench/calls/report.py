@@ -56,8 +56,8 @@ def sections(result: Mapping[str, Any]) -> Iterator[Section]:
             yield Section(f"## {title}\n\n{text}", _FIGURES.get(name, ()))
         if name == "growth" and result["growth"]:
             yield Section(_growth_table(result["growth"]))
-        if name == "load" and result["load"]:
-            yield Section(f"## {title}\n\n{_load_table(result['load'])}", ("latency against load",))
+        if loads := [each for each in result["load"] if each["group"] == name]:
+            yield Section(f"## {title}\n\n{_load_table(loads)}", _FIGURES[name])
         if name == "memory" and result["memory"]:
             yield Section(f"## {title}\n\n{_memory_table(result['memory'])}", ("memory against participants",))
     if result["failures"]:
@@ -121,7 +121,14 @@ def _row(row: Row) -> dict[str, Any]:
 def _loads(swept: Swept) -> Iterator[dict[str, Any]]:
     for name, rows in swept.rows.items():
         for load, (listeners, row) in zip(swept.sweep.loads, rows, strict=True):
-            yield {"server": name, "load": load, "listeners": listeners, **_row(row)}
+            yield {
+                "group": swept.sweep.group,
+                "case": swept.sweep.name,
+                "server": name,
+                "load": load,
+                "listeners": listeners,
+                **_row(row),
+            }
 
 
 def _memory(memory: MemoryGrowth) -> dict[str, Any]:
@@ -223,7 +230,7 @@ def _load_table(loads: Sequence[Mapping[str, Any]]) -> str:
         "lost",
         "generator_busy",
     )
-    heads = ["server", "listeners", *(COLUMNS[figure].head for figure in figures)]
+    heads = [loads[0]["case"], "listeners", *(COLUMNS[figure].head for figure in figures)]
     rows = [
         [f"{each['server']}{_marks(each)}", f"{each['listeners']}", *(_cell(each, figure) for figure in figures)]
         for each in loads
@@ -313,4 +320,8 @@ _COLUMNS = {
     "stream": ("stream_bps", "server_busy"),
     "neighbour": ("lost", "latency_p50_us", "latency_p99_us", "latency_max_us", "server_busy"),
 }
-_FIGURES = {"growth": ("cost per packet against consumers",)}
+_FIGURES = {
+    "growth": ("cost per packet against consumers",),
+    "load": ("latency against load, in rooms",),
+    "fanout": ("latency against load, of one publisher",),
+}

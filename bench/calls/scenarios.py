@@ -105,8 +105,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The same listeners, as many as bring a server to these loads; the number is found with `first` of them."""
+    """The same listeners, as many as bring a server to these loads; the number is found by trying `first`, and then many."""
 
+    #: See `GROUPS`.
+    group: str
     name: str
     publishers: tuple[Participant, ...]
     listener: Participant
@@ -115,13 +117,25 @@ class Sweep:
     first: int
     #: More than so many are not tried.
     most: int
+    #: Each with these publishers, and its share of the listeners.
+    rooms: int = 1
 
     def case(self, listeners: int) -> Case:
-        return Case("load", self.name, self.publishers + (self.listener,) * listeners)
+        room = self.publishers + (self.listener,) * max(1, round(listeners / self.rooms))
+        return Case(self.group, self.name, room * self.rooms, room_size=len(room))
 
-    def listeners(self, load: float, busy: float) -> int:
-        """How many bring a server to `load` that `first` of them keep busy for the share `busy`."""
-        return max(1, min(self.most, round(self.first * load / busy)))
+    def many(self, busy: float) -> int:
+        """How many to try next, when `first` of them keep a server busy for the share `busy`: a high load, by proportion."""
+        return self._bounded(self.first * _HIGH_LOAD / busy)
+
+    def listeners(self, load: float, few: tuple[int, float], many: tuple[int, float]) -> int:
+        """How many bring a server to `load`, on the line through two tries: of how many, and how busy it was."""
+        slope = (many[1] - few[1]) / (many[0] - few[0]) if many[0] != few[0] else 0
+        # More people make a server less busy only where something disturbed one of them.
+        return self._bounded(few[0] + (load - few[1]) / slope if slope > 0 else self.first * load / few[1])
+
+    def _bounded(self, listeners: float) -> int:
+        return max(1, min(self.most, round(listeners)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +183,13 @@ def full(rounds: int, seconds: float) -> Plan:
             *(stream(receivers, STREAM_BYTES) for receivers in (1, 10)),
             *neighbours(everyday(12)),
         ),
-        sweeps=(load(first=40, most=1000),),
+        sweeps=(load(first=40, most=800), fan_out(first=40, most=1000)),
         memory=MemoryPlan(idle=(0, 50, 100, 200, 400), everyday=24, fill_s=8.0),
         rounds=rounds,
         warm_up_s=1.5,
         seconds=seconds,
         without={
-            **dict.fromkeys(("meeting", "codecs", "load", "churn", "neighbour"), ("livekit-batch",)),
+            **dict.fromkeys(("meeting", "codecs", "load", "fanout", "churn", "neighbour"), ("livekit-batch",)),
             **dict.fromkeys(MEDIA_ONLY, ("livekit-batch", "janus")),
         },
     )
@@ -208,7 +222,7 @@ def only(plan: Plan, groups: Collection[str]) -> Plan:
     return replace(
         plan,
         cases=tuple(case for case in plan.cases if case.group in groups),
-        sweeps=plan.sweeps if "load" in groups else (),
+        sweeps=tuple(sweep for sweep in plan.sweeps if sweep.group in groups),
         memory=plan.memory if "memory" in groups else None,
     )
 
@@ -269,14 +283,14 @@ def neighbours(call: Case) -> Iterator[Case]:
 
 
 def load(first: int, most: int) -> Sweep:
-    return Sweep(
-        name="1 to many",
-        publishers=(_publisher(),),
-        listener=_viewer(high=1),
-        loads=(0.05, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9),
-        first=first,
-        most=most,
-    )
+    """Four rooms, in each of which six people talk to an audience that sees one of them large and five small."""
+    people, viewer = _cameras(6, Subscribe(True, 1, 5)), Participant(subscribe=Subscribe(True, 1, 5))
+    return Sweep("load", "4 rooms of 6 and their listeners", people, viewer, _LOADS, first, most, rooms=4)
+
+
+def fan_out(first: int, most: int) -> Sweep:
+    """One picture is due to everybody at the same time: what the last one waits for grows with the load."""
+    return Sweep("fanout", "1 to many", (_publisher(),), _viewer(high=1), _LOADS, first, most)
 
 
 def _cameras(count: int, wants: Subscribe) -> tuple[Participant, ...]:
@@ -313,7 +327,8 @@ GROUPS = {
     "livestream": "Livestream",
     "codecs": "Livestream in other codecs",
     "growth": "Livestream in a small size, from few to many",
-    "load": "Latency from idle to full",
+    "load": "Latency from idle to full, in rooms",
+    "fanout": "Latency from idle to full, of one publisher",
     "memory": "Memory",
     "churn": "Joins and leaves",
     "data": "Small messages to everybody",
@@ -328,4 +343,7 @@ ROOM = 10
 #: A position in a game, a stroke on a whiteboard.
 MESSAGE_BYTES, MESSAGES_PER_S = 200, 50
 STREAM_BYTES = 20_000_000
+#: Shares of the server's core.
+_HIGH_LOAD = 0.7
+_LOADS = (0.05, 0.2, 0.5, 0.7, 0.9)
 _OTHER_CODECS: tuple[Codec, ...] = ("h264", "vp9", "av1")

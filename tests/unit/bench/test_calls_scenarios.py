@@ -32,9 +32,7 @@ def test_people_are_spread_over_rooms_of_one_size() -> None:
 
 def test_the_whole_plan_covers_every_group() -> None:
     plan = scenarios.full(5, 4.0)
-    groups = (
-        {case.group for case in plan.cases} | {"load" for _ in plan.sweeps} | ({"memory"} if plan.memory else set())
-    )
+    groups = {case.group for case in (*plan.cases, *plan.sweeps)} | ({"memory"} if plan.memory else set())
     assert groups == GROUPS.keys()
     sizes = [len(case.participants) - 1 for case in plan.cases if case.group == "growth"]
     assert sizes == [10, 50, 200, 1000]
@@ -60,11 +58,22 @@ def test_groups_may_be_left_out() -> None:
 
 
 def test_a_sweep_finds_out_how_many_make_a_load() -> None:
-    sweep = scenarios.load(first=40, most=300)
-    assert sweep.listeners(0.4, busy=0.2) == 80
-    assert sweep.listeners(0.9, busy=0.1) == 300
-    assert sweep.listeners(0.05, busy=3.0) == 1
+    sweep = scenarios.fan_out(first=40, most=300)
+    assert (sweep.many(busy=0.2), sweep.many(busy=0.01)) == (140, 300)
+    few, many = (40, 0.2), (140, 0.6)
+    assert [sweep.listeners(load, few, many) for load in (0.05, 0.2, 0.4, 0.6, 0.9)] == [2, 40, 90, 140, 215]
+    assert sweep.listeners(0.01, few, many) == 1
+    assert sweep.listeners(0.4, few, (140, 0.1)) == sweep.listeners(0.4, few, few) == 80, "by proportion"
     assert sweep.case(2).participants[1:] == (Participant(subscribe=Subscribe(audio=True, high=1)),) * 2
+
+
+def test_a_sweep_of_rooms_shares_its_listeners_out() -> None:
+    case = scenarios.load(first=40, most=300).case(42)
+    rooms = list(case.rooms())
+    assert [len(room) for room in rooms] == [16] * 4
+    assert all([each.video for each in room] == ["vp8"] * 6 + [None] * 10 for room in rooms)
+    # 6 microphones and 6 cameras for a listener, 5 and 5 for a speaker
+    assert case.subscriptions == 4 * (10 * 12 + 6 * 10)
 
 
 def test_beside_a_neighbour_the_call_is_the_same() -> None:
