@@ -283,9 +283,9 @@ def neighbours(call: Case) -> Iterator[Case]:
 
 
 def load(first: int, most: int) -> Sweep:
-    """Four rooms, in each of which six people talk to an audience that sees one of them large and five small."""
-    people, viewer = _cameras(6, Subscribe(True, 1, 5)), Participant(subscribe=Subscribe(True, 1, 5))
-    return Sweep("load", "4 rooms of 6 and their listeners", people, viewer, _LOADS, first, most, rooms=4)
+    """Sixteen rooms, in each of which three people talk to listeners who see one of them large and two small."""
+    people, viewer = _cameras(3, Subscribe(True, 1, 1)), Participant(subscribe=Subscribe(True, 1, 2))
+    return Sweep("load", "16 rooms of 3 and their listeners", people, viewer, _LOADS, first, most, rooms=16)
 
 
 def fan_out(first: int, most: int) -> Sweep:

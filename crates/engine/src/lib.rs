@@ -6,8 +6,8 @@
 mod byte_queue;
 mod config;
 mod held;
+mod hold;
 mod inbox;
-mod load;
 mod outbox;
 mod pipes;
 mod router;

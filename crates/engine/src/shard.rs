@@ -16,8 +16,8 @@ use netio::{Interest, Poller, Ready, Receiver, SendQueue, UdpSocket};
 use wire::demux::{Protocol, classify};
 
 use crate::held::Held;
+use crate::hold::worthwhile_hold;
 use crate::inbox::{Inbox, Order};
-use crate::load::Load;
 use crate::lock;
 use crate::outbox::Outbox;
 use crate::sink::Sink;
@@ -98,7 +98,9 @@ struct Shard {
     spent: Vec<PipeBatch>,
     /// When the media came that is handled, but may not be sent yet.
     arrivals: Vec<Instant>,
-    load: Load,
+    /// The time spent working instead of waiting, until the last wait.
+    busy: Duration,
+    woke_at: Instant,
     turns_without_background: u32,
     /// Nothing is sent before: more to the same clients may join it.
     hold_until: Option<Instant>,
@@ -132,7 +134,8 @@ impl Shard {
             counters: LoopCounters::default(),
             held: Held::new(),
             arrivals: Vec::with_capacity(MAX_BATCH),
-            load: Load::new(now),
+            busy: Duration::ZERO,
+            woke_at: now,
             turns_without_background: 0,
             hold_until: None,
             awaits_room: false,
@@ -147,7 +150,7 @@ impl Shard {
             let now = Instant::now();
             self.post_stats(now);
             let timeout = if more_waits { Duration::ZERO } else { self.time_to_wait(now) };
-            self.load.handle_wait(now);
+            self.busy += now.saturating_duration_since(self.woke_at);
             self.wait(timeout)?;
             self.counters.turns += 1;
 
@@ -185,7 +188,7 @@ impl Shard {
             }
         }
         let now = Instant::now();
-        self.load.handle_wake(now);
+        self.woke_at = now;
         if has_orders {
             self.take_orders(now);
         }
@@ -340,13 +343,13 @@ impl Shard {
         }
     }
 
-    /// Media is held for a moment where that pays: what joins it to the same client leaves in the same message, which costs the
-    /// kernel a quarter of what single ones do.
+    /// The beginning of a picture is held for a moment where that pays: what joins it to the same client leaves in the same message,
+    /// which costs the kernel a quarter of what single ones do.
     fn may_send(&mut self, now: Instant) -> bool {
         if self.arrivals.is_empty() {
             return self.hold_until.is_none_or(|until| until <= now);
         }
-        let hold = self.load.worthwhile_hold(self.forwarder.unfinished_fan_out());
+        let hold = worthwhile_hold(self.forwarder.unfinished_fan_out());
         hold.is_zero() || *self.hold_until.get_or_insert(now + hold) <= now
     }
 
@@ -440,7 +443,7 @@ impl Shard {
         let mut stats = ShardStats::collect(
             self.forwarder.counters(),
             &self.counters,
-            self.load.total_busy(),
+            self.busy,
             &self.sockets,
             &self.receiver,
             &self.queue,

@@ -54,7 +54,7 @@ def test_every_row_has_medians_with_extremes_and_ratios_to_ours() -> None:
 def test_growth_load_and_memory_have_tables_of_their_own() -> None:
     text = report.markdown(result())
     assert "| ours | 0.00 | 3 |" in text  # as many packets at every size, so that cost does not grow
-    assert "| 4 rooms of 6 and their listeners | listeners | busy | p50 us |" in text
+    assert "| 16 rooms of 3 and their listeners | listeners | busy | p50 us |" in text
     assert "| ours | 5 | 50% (50%-50%) | 200 (200-200) | 900 (900-900) |" in text
     assert "| ours | 60 | 10.0 | 2.0 |" in text
 

@@ -70,10 +70,10 @@ def test_a_sweep_finds_out_how_many_make_a_load() -> None:
 def test_a_sweep_of_rooms_shares_its_listeners_out() -> None:
     case = scenarios.load(first=40, most=300).case(42)
     rooms = list(case.rooms())
-    assert [len(room) for room in rooms] == [16] * 4
-    assert all([each.video for each in room] == ["vp8"] * 6 + [None] * 10 for room in rooms)
-    # 6 microphones and 6 cameras for a listener, 5 and 5 for a speaker
-    assert case.subscriptions == 4 * (10 * 12 + 6 * 10)
+    assert [len(room) for room in rooms] == [6] * 16
+    assert all([each.video for each in room] == ["vp8"] * 3 + [None] * 3 for room in rooms)
+    # 3 microphones and 3 cameras for a listener, 2 and 2 for a speaker
+    assert case.subscriptions == 16 * (3 * 6 + 3 * 4)
 
 
 def test_beside_a_neighbour_the_call_is_the_same() -> None:

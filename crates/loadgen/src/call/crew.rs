@@ -83,10 +83,7 @@ impl Crew {
     pub(crate) fn turn(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let mut worked = self.handle_held(now);
-        if now >= self.next_due {
-            worked = true;
-            self.handle_timeouts(now);
-        }
+        worked |= self.handle_timeouts(now);
         if now >= self.next_poll {
             self.next_poll = now + self.poll_interval;
             worked |= self.handle_events(now)?;
@@ -130,7 +127,11 @@ impl Crew {
 
     // ---- details
 
-    fn handle_timeouts(&mut self, now: Instant) {
+    /// Whether there was anything to do.
+    fn handle_timeouts(&mut self, now: Instant) -> bool {
+        if now < self.next_due {
+            return false;
+        }
         for slot in 0..self.slots.len() {
             if self.due[slot] <= now && self.slots[slot].is_some() {
                 self.with(slot, |participant, shared| participant.handle_timeout(now, &mut shared.meter));
@@ -138,6 +139,7 @@ impl Crew {
         }
         let due = self.slots.iter().zip(&self.due).filter(|(slot, _)| slot.is_some()).map(|(_, due)| *due);
         self.next_due = due.fold(now + IDLE, Instant::min);
+        true
     }
 
     fn handle_events(&mut self, now: Instant) -> io::Result<bool> {
@@ -148,6 +150,8 @@ impl Crew {
                 Part::Signal => self.with(*slot, |participant, shared| participant.handle_signal(now, shared)),
                 part => self.receive(*slot, *part)?,
             }
+            // Pictures leave when they are due: else what a burst of the server makes late comes back to it as a burst.
+            self.handle_timeouts(Instant::now());
         }
         Ok(!ready.is_empty())
     }

@@ -326,7 +326,8 @@ impl Participant {
 
     fn publish(&mut self, now: Instant, shared: &Shared) -> Result<(), String> {
         let endpoint = self.open(Part::Publisher, shared)?;
-        let publisher = Publisher::new(now, endpoint, &shared.identity, &self.spec.media, self.number)?;
+        let publisher =
+            Publisher::new(now, shared.meter.epoch(), endpoint, &shared.identity, &self.spec.media, self.number)?;
         for track in publisher.tracks() {
             self.unannounced += 1;
             self.signal.send(Request::AddTrack(track))?;

@@ -34,6 +34,8 @@ pub(crate) struct Publisher {
     senders: Vec<Sender>,
     /// Data channels that are open, by label.
     channels: Vec<(String, ChannelId)>,
+    /// Of the process: what all publishers are in step with.
+    epoch: Instant,
 }
 
 /// One media section.
@@ -61,6 +63,7 @@ impl Publisher {
     /// Nothing happens until there is an answer to the offer. `number` is the participant's.
     pub(crate) fn new(
         now: Instant,
+        epoch: Instant,
         endpoint: Endpoint,
         identity: &peer::Identity,
         media: &Media,
@@ -82,7 +85,16 @@ impl Publisher {
         }
         let (offer, pending) = changes.apply().ok_or("there is nothing to offer")?;
         let offer = sdp::without_simulcast_sources(&offer.to_sdp_string());
-        Ok(Self { peer, number, tracks, offer, pending: Some(pending), senders: Vec::new(), channels: Vec::new() })
+        Ok(Self {
+            peer,
+            epoch,
+            number,
+            tracks,
+            offer,
+            pending: Some(pending),
+            senders: Vec::new(),
+            channels: Vec::new(),
+        })
     }
 
     // ---- commands
@@ -234,10 +246,13 @@ impl Publisher {
         }
     }
 
-    /// All publishers' pictures are spread over the time between two.
+    /// All publishers' pictures and sounds are spread over the time between two, in every call alike: cameras know nothing of
+    /// each other, nor do they start with the handshake.
     fn start(&mut self, now: Instant) -> Result<(), String> {
         let seed = self.number.wrapping_mul(0x9e37_79b1);
-        let started = now + Duration::from_nanos(u64::from(seed) % PICTURE_INTERVAL.as_nanos() as u64);
+        let period = PERIOD.as_nanos() as u64;
+        let (past, phase) = (now.duration_since(self.epoch).as_nanos() as u64, (period * u64::from(seed)) >> 32);
+        let started = now + Duration::from_nanos(period - past % period + phase);
         let rtc = self.peer.rtc();
         for track in &self.tracks {
             let refused = || format!("the server refused {}", track.codec.name);
@@ -268,4 +283,5 @@ impl Publisher {
 /// Loud enough for every server's list of speakers; in decibels below overload.
 const AUDIO_LEVEL: i8 = -25;
 const FIRST_SEQUENCE: u64 = 1_000;
-const PICTURE_INTERVAL: Duration = Duration::from_micros(33_333);
+/// Of three pictures, and of five pieces of sound.
+const PERIOD: Duration = Duration::from_millis(100);
