@@ -85,8 +85,11 @@ class Sample:
 
     @property
     def joins_per_core_alone(self) -> float | None:
-        """Joins, each with the leave that makes room for it, for each second of CPU beyond what the rooms cost at rest."""
-        if self.joins_per_s is None or self.rest_busy is None:
+        """Joins, each with the leave that makes room for it, for each second of CPU beyond what the rooms cost at rest.
+
+        None where these left no time: then joins take theirs from the media.
+        """
+        if self.joins_per_s is None or self.rest_busy is None or self.rest_busy > FULL:
             return None
         return self.joins_per_s / max(self.server_busy - self.rest_busy, LEAST_BUSY)
 

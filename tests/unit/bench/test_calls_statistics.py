@@ -50,6 +50,8 @@ def test_what_rooms_cost_at_rest_is_not_the_cost_of_joins() -> None:
     assert (found.rest_busy, found.joins_per_core, found.joins_per_core_alone) == (0.25, 100, 200)
     idle = Sample.from_reports(join_reply(), churned, measure_reply(server_s=0.6))
     assert idle.joins_per_core_alone == 50 / LEAST_BUSY, "never negative"
+    full = Sample.from_reports(join_reply(), churned, measure_reply(server_s=0.96))
+    assert full.joins_per_core_alone is None, "joins take their time from the media"
 
 
 def test_a_stream_is_as_fast_as_its_slowest_receiver() -> None:
