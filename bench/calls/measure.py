@@ -153,10 +153,10 @@ class Bench:
             generator = stack.enter_context(self._generator(server))
             joined = generator.join(case, self._next_room())
             time.sleep(plan.warm_up_s)
-            if beside is not None and case.neighbour is not None:
-                beside.start(case.neighbour.action, plan.seconds + 1)
             # What the rooms of a churn cost anyway is not the cost of joins.
             rest = generator.run(Measure(), plan.seconds) if isinstance(case.action, Churn) else None
+            if beside is not None and case.neighbour is not None:
+                beside.start(case.neighbour.action, plan.seconds + 1)
             report = generator.run(case.action, plan.seconds)
             if beside is not None and case.neighbour is not None:
                 beside.hear(case.neighbour.action.do)

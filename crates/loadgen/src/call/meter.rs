@@ -82,11 +82,11 @@ impl Meter {
         }
     }
 
-    /// Time as stamps have it.
     pub(crate) fn epoch(&self) -> Instant {
         self.epoch
     }
 
+    /// Time as stamps have it.
     pub(crate) fn since_epoch(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.epoch)
     }

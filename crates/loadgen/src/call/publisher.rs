@@ -34,7 +34,7 @@ pub(crate) struct Publisher {
     senders: Vec<Sender>,
     /// Data channels that are open, by label.
     channels: Vec<(String, ChannelId)>,
-    /// Of the process: what all publishers are in step with.
+    /// Of the meter: from which the times of all publishers are counted.
     epoch: Instant,
 }
 
