@@ -212,12 +212,12 @@ class Participant:
 
     # ------------------------------------------------------------------------------------------- changes of state
 
-    def announce(self) -> None:
-        """Everybody who may know learns the present state."""
+    def announce(self, *, at_once: bool = True) -> None:
+        """Everybody who may know learns the present state, now or within a tick."""
         if not self.closed:
             self._version += 1
             self._info = None
-            self.room.handle_changed(self)
+            self.room.handle_changed(self, at_once=at_once)
 
     def update(
         self, name: str | None = None, metadata: str | None = None, attributes: Mapping[str, str] | None = None
@@ -265,7 +265,7 @@ class Participant:
         if self._state == models.ParticipantInfo.State.JOINED:
             self._state = models.ParticipantInfo.State.ACTIVE
             self.on_connected()
-            self.announce()
+            self.announce(at_once=False)
 
     def handle_closed(self, reason: str) -> None:
         """A transport ended by itself. Its keys are gone, so only a full reconnect helps; a client that closed it left."""
@@ -276,7 +276,8 @@ class Participant:
             self._resume.arm()
             # Its media went with the transport: nobody is to be offered what cannot come.
             self.publishing.close()
-            self.announce()
+            # Most say in the same moment that they leave.
+            self.announce(at_once=False)
         else:
             self.leave(models.DisconnectReason.CONNECTION_TIMEOUT, rtc.LeaveRequest.Action.RECONNECT)
 
@@ -292,6 +293,8 @@ class Participant:
             self.room.data.handle_ready(self, label)
 
     def handle_data(self, label: str, payload: bytes) -> None:
+        # Clients name the sender to the app only if they know it.
+        self.room.tell_news(of=self)
         self.room.data.handle_data(self, label, payload)
 
     def handle_data_overflow(self) -> None:

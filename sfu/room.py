@@ -81,6 +81,8 @@ class Room:
         self._now = 0.0
         #: Who left lately, and when.
         self._departed: deque[tuple[float, models.ParticipantInfo]] = deque(maxlen=limits.MAX_REQUEST_ITEMS)
+        #: Who changed, or left with this as the last info, in this order, and those who are there have not heard of it.
+        self._news: dict[Participant, models.ParticipantInfo | None] = {}
         self._empty = Patience(options.empty_timeout_s)
         self._empty.arm()
         self._stale = Patience(ROOM_UPDATE_S)
@@ -161,7 +163,7 @@ class Room:
         self._empty.disarm()
         self._stale.arm()
         greet(participant)
-        self.handle_changed(participant)
+        self.handle_changed(participant, at_once=False)
         for other in self.others(participant):
             for publication in other.publishing.publications.values():
                 participant.subscriptions.handle_published(publication)
@@ -178,7 +180,7 @@ class Room:
         # Where all have to go, each is told so, and not about every other as well.
         if not participant.permission.hidden and not self.closed:
             self._departed.append((self._now, final))
-            self.broadcast(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[final])))
+            self._news[participant] = final
         self._stale.arm()
         if not self.participants:
             self._empty = Patience(self.options.departure_timeout_s)
@@ -206,13 +208,25 @@ class Room:
         ]
         participant.send(rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=speakers)))
 
-    def handle_changed(self, participant: Participant) -> None:
+    def handle_changed(self, participant: Participant, *, at_once: bool = True) -> None:
         """A participant's info changed; a hidden one is nobody else's business."""
-        message = rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[participant.info()]))
         if participant.permission.hidden:
-            participant.send(message)
-        else:
-            self.broadcast(message)
+            self._news.pop(participant, None)
+            participant.send(_update([participant.info()]))
+            return
+        self._news[participant] = None
+        if at_once:
+            self.tell_news()
+
+    def tell_news(self, of: Participant | None = None) -> None:
+        """Everybody hears of all changes in one message; with `of`, only if there is one of that participant.
+
+        Coming, connecting and going wait for the next tick (ADR 16), or for what needs them to be known.
+        """
+        if not self._news or (of is not None and of not in self._news):
+            return
+        news, self._news = self._news, {}
+        self.broadcast(_update([participant.info() if final is None else final for participant, final in news.items()]))
 
     def handle_published(self, publication: Publication) -> None:
         """A track can be had now; `handle_changed` told everybody before."""
@@ -222,6 +236,7 @@ class Room:
     def handle_timeout(self, now: float) -> None:
         """Everything that takes time; to be called every `TICK_S`."""
         self._now = now
+        self.tell_news()
         for participant in list(self.participants.values()):
             participant.handle_timeout(now)
         self.data.handle_timeout(now)
@@ -279,6 +294,10 @@ class Room:
             message = rtc.SignalResponse(speakers_changed=speakers)
             for participant in audience:
                 participant.send(message)
+
+
+def _update(infos: list[models.ParticipantInfo]) -> rtc.SignalResponse:
+    return rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=infos))
 
 
 def enabled_codecs(client: models.ClientInfo | None = None) -> list[models.Codec]:

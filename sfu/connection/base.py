@@ -61,7 +61,9 @@ class Outbound:
 class Connection(ABC):
     """Verbs: `attach`, `detach`, `configure` for outbound tracks; `handle_offer`, `handle_answer`, `handle_timeout`.
 
-    Changes take effect once per loop iteration: many tracks, one negotiation.
+    Many new tracks in one loop iteration are one negotiation. A track that went is nothing to hurry for, since the client
+    knows from the room: it goes with the next negotiation, at the latest with the next tick. Who leaves is often followed
+    by who joins.
     """
 
     def __init__(self, engine: EngineFacade, host: ConnectionHost) -> None:
@@ -90,8 +92,9 @@ class Connection(ABC):
     def handle_answer(self, sdp: str, answer_id: int) -> None:
         """Raises `SdpError`."""
 
-    @abstractmethod
-    def handle_timeout(self, now: float) -> None: ...
+    def handle_timeout(self, now: float) -> None:  # noqa: ARG002 (the subclasses ask how late it is)
+        """To be called every tick."""
+        self._negotiate()
 
     @abstractmethod
     def resume(self) -> None:
@@ -123,8 +126,7 @@ class Connection(ABC):
             return
         if outbound.consumer is not None:
             self._engine.remove_consumer(outbound.consumer)
-        if not self._closed:
-            self._mark_dirty()
+        self._dirty = True
 
     def configure(self, source: OutboundSource) -> None:
         """Applies changed settings to a running consumer; one that has not started picks them up when it does."""

@@ -76,6 +76,8 @@ class DualPeerConnection(Connection):
     def handle_timeout(self, now: float) -> None:
         if self._patience.expired(now):
             self._host.handle_negotiation_failed("the client did not answer our offer")
+        else:
+            super().handle_timeout(now)
 
     def resume(self) -> None:
         self._offerer.abandon()

@@ -65,7 +65,8 @@ class SinglePeerConnection(Connection):
         if self._patience.expired(now):
             # The request was lost, or the client had nothing to offer: ask again.
             self._expected = None
-            self._mark_dirty()
+            self._dirty = True
+        super().handle_timeout(now)
 
     def resume(self) -> None:
         # A resuming client always offers (ICE restart), and that answer carries everything.

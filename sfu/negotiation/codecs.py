@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 #: The MIME types that we forward, by lower-case encoding name.
 FORWARDED: Mapping[str, str] = {
@@ -118,6 +119,7 @@ def parse_fmtp(text: str) -> dict[str, str]:
     return {key.strip().lower(): value.strip() for key, _, value in pairs if key.strip()}
 
 
+@lru_cache(maxsize=512)  # of a few browsers, again and again
 def stream_format(mime_type: str, fmtp: str) -> tuple[str, str, int]:
     """(codec name, profile, packetization mode): what must agree between sender and receiver of a stream."""
     name = mime_type.partition("/")[2].lower()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from sfu.negotiation.description import Section, SessionDescription
 from sfu.negotiation.types import Candidate, LocalEndpoint, RemoteParameters, SdpError
@@ -100,6 +101,7 @@ def data_lines(mid: str, transport: Sequence[str]) -> list[str]:
     ]
 
 
+@lru_cache(maxsize=64)  # every description names the same ones
 def _candidate(number: int, candidate: Candidate) -> str:
     """RFC 8839 section 5.1; priorities as RFC 8445 section 5.1.2.1: UDP before TCP, IPv6 and IPv4 in the order given."""
     address = ipaddress.ip_address(candidate.host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -86,7 +86,8 @@ class House:
         return peer
 
     def turn(self) -> None:
-        """Until nobody has more to say; a conversation without end is a failure."""
+        """Until nobody has more to say, not even with the next tick; a conversation without end is a failure."""
+        ticked = False
         for _ in range(TURNS_MAX):
             busy = self.loop.run()
             before = self.facade.events
@@ -94,8 +95,11 @@ class House:
             busy |= self.facade.events > before
             for peer in self.peers:
                 busy |= peer.react()
-            if not busy:
+            if ticked and not busy:
                 return
+            ticked = not busy
+            if ticked:
+                self.rooms.handle_timeout(self.now)
         raise AssertionError("the rooms and their clients talk without end")
 
     def pass_time(self, seconds: float) -> None:
@@ -165,6 +169,8 @@ class Peer:
         #: Sids of the tracks that the last description placed.
         self.described: set[str] = set()
         self.left: rtc.LeaveRequest | None = None
+        #: Everything that was sent, read or not, by what it is.
+        self.sent: Counter[str] = Counter()
         self._inbox: deque[rtc.SignalResponse] = deque()
         self._offer_id = 0
         self._offers = 0
@@ -173,6 +179,7 @@ class Peer:
 
     def send(self, message: rtc.SignalResponse) -> None:
         # What a real socket would do: later changes to the message are not seen.
+        self.sent[message.WhichOneof("message") or ""] += 1
         self._inbox.append(rtc.SignalResponse.FromString(message.SerializeToString()))
 
     def close(self) -> None:
@@ -303,13 +310,13 @@ class Peer:
     def _negotiate(self, message: rtc.SignalResponse) -> None:
         match message.WhichOneof("message"):
             case "offer":
-                self.described = set(message.offer.mid_to_track_id.values())
+                self._see_described(message.offer)
                 refused = tuple(codec for codec in ("VP8", "H264", "VP9", "AV1") if codec not in self.codecs)
                 text = sdp.answer(message.offer.sdp, refuse=refused)
                 self.request(answer=rtc.SessionDescription(type="answer", sdp=text, id=message.offer.id))
             case "answer":
                 if self.v1:
-                    self.described = set(message.answer.mid_to_track_id.values())
+                    self._see_described(message.answer)
             case "media_sections_requirement":
                 need = message.media_sections_requirement
                 self.sdp.sections += [Section("audio") for _ in range(need.num_audios)]
@@ -317,6 +324,11 @@ class Peer:
                 self.offer()
             case _:
                 pass
+
+    def _see_described(self, description: rtc.SessionDescription) -> None:
+        before, self.described = self.described, set(description.mid_to_track_id.values())
+        announced = {track.sid for info in self.view.values() for track in info.tracks}
+        assert self.described - before <= announced, "a track comes before the news of it"
 
     def _see(self, info: models.ParticipantInfo) -> None:
         if info.identity == self.identity:

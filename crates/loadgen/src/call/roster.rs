@@ -61,7 +61,10 @@ impl Roster {
     pub(crate) fn poll_requests(&mut self) -> Vec<Request> {
         let wanted: BTreeMap<String, Option<Quality>> =
             self.wanted().filter_map(|(track, quality)| Some((track?.sid.clone(), quality))).collect();
-        let gone: Vec<String> = self.asked.keys().filter(|sid| !wanted.contains_key(*sid)).cloned().collect();
+        // As SDKs do, it says nothing of a track that has ended.
+        let published: BTreeSet<&String> = self.tracks.values().flatten().map(|track| &track.sid).collect();
+        let unwanted = self.asked.keys().filter(|sid| !wanted.contains_key(*sid) && published.contains(sid));
+        let unwanted: Vec<String> = unwanted.cloned().collect();
         let new: Vec<String> = wanted.keys().filter(|sid| !self.asked.contains_key(*sid)).cloned().collect();
         let changed = wanted.iter().filter(|(sid, quality)| self.asked.get(*sid) != Some(quality));
         let of_quality = |quality| {
@@ -71,7 +74,7 @@ impl Roster {
         let (low, high) = (of_quality(Quality::Low), of_quality(Quality::High));
         self.asked = wanted;
         let requests = [
-            subscription(gone, false),
+            subscription(unwanted, false),
             subscription(new, true),
             setting(low, VideoQuality::Low),
             setting(high, VideoQuality::High),
@@ -174,12 +177,20 @@ mod tests {
         roster.poll_requests();
         roster.handle_participant(&ParticipantInfo { state: 3, ..publisher("b", &[]) });
         roster.handle_participant(&publisher("b", &[("TR_2", TrackType::Audio)]));
-        let requests = roster.poll_requests();
-        let expected = [(vec!["TR_1".to_owned()], -1), (vec!["TR_2".to_owned()], -2)];
-        assert_eq!(
-            requests.iter().map(sids).collect::<Vec<_>>(),
-            expected.each_ref().map(|(sids, more)| (&sids[..], *more))
+        assert_eq!(roster.poll_requests().iter().map(sids).collect::<Vec<_>>(), [(&["TR_2".to_owned()][..], -2)]);
+    }
+
+    #[test]
+    fn what_is_there_and_no_longer_wanted_is_given_back() {
+        let mut roster = roster();
+        roster.handle_participant(&publisher("b", &[("TR_ba", TrackType::Audio)]));
+        roster.poll_requests();
+        roster.set_wishes(
+            "a",
+            &Room::default(),
+            &Subscribe { audio: true, high: Amount::Some(1), low: Amount::Some(1) },
         );
+        assert_eq!(roster.poll_requests().iter().map(sids).collect::<Vec<_>>(), [(&["TR_ba".to_owned()][..], -1)]);
     }
 
     #[test]
