@@ -128,7 +128,7 @@ class Member:
     def on_event(self, event: Json) -> None:
         if event["janus"] == "webrtcup" and event["sender"] == self.publisher and not self.is_live:
             self.is_live = True
-            _keep(asyncio.create_task(self.announce(self.info())))
+            _keep(asyncio.create_task(self.announce(self.info())), _TASKS)
 
     # ---- subscribing
 
@@ -205,12 +205,14 @@ class Bridge:
             member.janus = await Session.open(http, self._janus, member.on_event)
             await self._create(room, member.janus)
             room.members[member.identity] = member
-            subscribing = asyncio.create_task(member.subscribe())
+            tasks = {asyncio.create_task(member.subscribe())}
             try:
                 await member.send(join=_welcome(member, claims["video"]["room"]))
-                await self._serve(member, socket)
+                await self._serve(member, socket, tasks)
             finally:
-                subscribing.cancel()
+                # What it still asked for is nobody's concern any more.
+                for task in list(tasks):
+                    task.cancel()
                 await self._end(member)
         return socket
 
@@ -221,14 +223,14 @@ class Bridge:
                 await janus.ask(handle, {"request": "create", "room": room.number, **ROOM})
                 room.exists = True
 
-    async def _serve(self, member: Member, socket: web.WebSocketResponse) -> None:
+    async def _serve(self, member: Member, socket: web.WebSocketResponse, tasks: set[asyncio.Task[None]]) -> None:
         async for message in socket:
             if message.type is aiohttp.WSMsgType.BINARY:
                 request = rtc.SignalRequest.FromString(message.data)
                 if request.HasField("leave"):
                     return
                 # A publisher's offer must not keep its wishes waiting.
-                _keep(asyncio.create_task(member.handle(request)))
+                _keep(asyncio.create_task(member.handle(request)), tasks)
 
     async def _end(self, member: Member) -> None:
         if member.room.members.get(member.identity) is member:
@@ -265,10 +267,10 @@ async def _health(_: web.Request) -> web.Response:
     return web.Response(text="OK")
 
 
-def _keep(task: asyncio.Task[None]) -> None:
-    """The loop itself holds tasks only weakly; what one raises is told on stderr."""
-    _TASKS.add(task)
-    task.add_done_callback(_TASKS.discard)
+def _keep(task: asyncio.Task[None], among: set[asyncio.Task[None]]) -> None:
+    """Until it is done, for the loop itself holds tasks only weakly; what one raises is told on stderr."""
+    among.add(task)
+    task.add_done_callback(among.discard)
 
 
 def main(argv: Sequence[str]) -> None:
