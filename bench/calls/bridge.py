@@ -211,7 +211,7 @@ class Bridge:
                 await self._serve(member, socket, tasks)
             finally:
                 # What it still asked for is nobody's concern any more.
-                for task in list(tasks):
+                for task in tasks:
                     task.cancel()
                 await self._end(member)
         return socket
