@@ -189,8 +189,9 @@ def full(rounds: int, seconds: float) -> Plan:
         warm_up_s=1.5,
         seconds=seconds,
         without={
-            **dict.fromkeys(("meeting", "codecs", "load", "fanout", "churn", "neighbour"), ("livekit-batch",)),
-            **dict.fromkeys(MEDIA_ONLY, ("livekit-batch", "janus")),
+            **dict.fromkeys(("meeting", "codecs", "growth", "load", "fanout", "neighbour"), ("livekit-batch",)),
+            # The rooms of a churn at rest are too much for Janus already.
+            **dict.fromkeys((*MEDIA_ONLY, "churn"), ("livekit-batch", "janus")),
         },
     )
 
