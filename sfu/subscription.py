@@ -98,7 +98,7 @@ class Subscription:
 
     def close(self) -> None:
         """The publication or the subscriber is gone."""
-        self._take(None)
+        self._take(None, ended=True)
         self.publication.audience.discard(self)
         self.subscriber.subscriptions.forget(self.track_sid)
 
@@ -144,14 +144,14 @@ class Subscription:
 
     # ------------------------------------------------------------------------------------------------- internals
 
-    def _take(self, rendition: Rendition | None) -> None:
+    def _take(self, rendition: Rendition | None, *, ended: bool = False) -> None:
         """Changes over to this codec: at once where it is sent, else when it is."""
         source = None if rendition is None else rendition.source
         if rendition is self.rendition and source is self._source:
             return
         if self._source is not None:
             self._leave_negotiation()
-            self.subscriber.connection.detach(self.track_sid)
+            self.subscriber.connection.detach(self.track_sid, ended=ended)
         self.rendition, self._source = rendition, source
         if source is not None:
             self._told_unsupported = False

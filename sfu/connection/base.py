@@ -61,9 +61,9 @@ class Outbound:
 class Connection(ABC):
     """Verbs: `attach`, `detach`, `configure` for outbound tracks; `handle_offer`, `handle_answer`, `handle_timeout`.
 
-    Many new tracks in one loop iteration are one negotiation. A track that went is nothing to hurry for, since the client
-    knows from the room: it goes with the next negotiation, at the latest with the next tick. Who leaves is often followed
-    by who joins.
+    Changes take effect once per loop iteration: many tracks, one negotiation. Only a track that ended is nothing to hurry
+    for, since the client knows from the room: it goes with the next negotiation, at the latest with the next tick. Who
+    leaves is often followed by who joins.
     """
 
     def __init__(self, engine: EngineFacade, host: ConnectionHost) -> None:
@@ -120,13 +120,17 @@ class Connection(ABC):
         self._outbound[source.track_sid] = Outbound(source, track)
         self._mark_dirty()
 
-    def detach(self, track_sid: TrackSid) -> None:
+    def detach(self, track_sid: TrackSid, *, ended: bool = False) -> None:
+        """One that has not `ended` may come back, and clients have to see that it was gone."""
         outbound = self._outbound.pop(track_sid, None)
         if outbound is None:
             return
         if outbound.consumer is not None:
             self._engine.remove_consumer(outbound.consumer)
-        self._dirty = True
+        if ended:
+            self._dirty = True
+        elif not self._closed:
+            self._mark_dirty()
 
     def configure(self, source: OutboundSource) -> None:
         """Applies changed settings to a running consumer; one that has not started picks them up when it does."""

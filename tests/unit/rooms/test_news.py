@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from livekit.protocol import models
+from livekit.protocol import models, rtc
 
 from sfu import seam
 from sfu.policy.permission import Permission
@@ -67,6 +67,22 @@ def test_a_track_that_ended_leaves_the_negotiation_with_the_next_tick(house: Hou
     house.turn()
     assert ada.sent["offer"] == offers + 1
     assert ada.described == set()
+
+
+@pytest.mark.parametrize("v1", [True, False])
+def test_a_track_that_was_dropped_and_is_wanted_again_was_seen_to_be_gone(house: House, v1: bool) -> None:
+    ada, bob = house.join("ada", Permission(), v1=v1), house.join("bob", Permission())
+    house.turn()
+    publish(house, bob, "mic")
+    sids = [bob.published["mic"]]
+    assert ada.described == set(sids)
+    ada.request(subscription=rtc.UpdateSubscription(track_sids=sids, subscribe=False))
+    while house.loop.run() or ada.react():
+        pass
+    assert ada.described == set()  # without a tick
+    ada.request(subscription=rtc.UpdateSubscription(track_sids=sids, subscribe=True))
+    house.turn()
+    assert ada.described == set(sids)
 
 
 def test_who_sends_data_is_known_before(house: House) -> None:
