@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from sfu import seam
 from sfu.ids import Identity
 from sfu.policy.permission import Permission
 from tests.unit.rooms.house import House, consumers_on
-
-
-@pytest.fixture
-def house() -> Iterator[House]:
-    house = House()
-    yield house
-    house.close()
 
 
 @pytest.mark.parametrize("v1", [True, False])

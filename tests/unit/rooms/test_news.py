@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from livekit.protocol import models, rtc
 
 from sfu import seam
 from sfu.policy.permission import Permission
 from tests.unit.rooms.house import House, Peer, consumers_on
-
-
-@pytest.fixture
-def house() -> Iterator[House]:
-    house = House()
-    yield house
-    house.close()
 
 
 def publish(house: House, peer: Peer, cid: str) -> None:
