@@ -284,7 +284,8 @@ JOIN_STAGES = ("auth", "signal", "offer_answer", "connected")
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_LAG_INTERVAL_S = 0.1
+# Each look wakes an idle process.
+_LAG_INTERVAL_S = 0.5
 _LAG_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 _JOIN_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _HTTP_BUCKETS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0)

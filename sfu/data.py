@@ -12,7 +12,6 @@ data is no longer read (SCTP's window then stops them). That lasts until the rea
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -29,21 +28,17 @@ if TYPE_CHECKING:
 RELIABLE, LOSSY = "_reliable", "_lossy"
 
 
-class _Reader:
-    """Back-pressure state of one participant as a reader."""
+class _SlowReader:
+    """More than the engine's high-water mark waits towards it."""
 
     def __init__(self) -> None:
-        self.senders: set[Participant] = set()
-        self.pausing = False
         self.dropping = False
         self.patience = Patience(PAUSE_S)
+        self.patience.arm()
 
 
 class DataRouter:
-    """Verbs: `handle_joined`, `handle_ready`, `handle_data`, `handle_overflow`, `handle_low`, `handle_left`, `handle_timeout`.
-
-    `send` is the server API's.
-    """
+    """Verbs: `handle_joined`, `handle_ready`, `handle_data`, `handle_overflow`, `handle_low`, `handle_left`, `handle_timeout`."""
 
     def __init__(self, engine: EngineFacade) -> None:
         #: Reason (`DROP_REASONS`) -> packets; for "slow_reader" per reader.
@@ -53,7 +48,13 @@ class DataRouter:
         self.replayed = 0
         self._engine = engine
         self._replay: Replay[Participant] = Replay()
-        self._readers: dict[Participant, _Reader] = {}
+        #: Everybody, and where their data goes.
+        self._readers: dict[Participant, seam.TransportId] = {}
+        #: Those whose reliable data goes there now: neither waiting for their channel nor given up as too slow.
+        self._served: dict[Participant, seam.TransportId] = {}
+        self._slow: dict[Participant, _SlowReader] = {}
+        #: Who sent reliable data lately, and to whom; None: to everybody.
+        self._senders: dict[Participant, frozenset[Participant] | None] = {}
         self._paused: set[Participant] = set()
         self._memory = Patience(MEMORY_S)
         self._memory.arm()
@@ -62,6 +63,7 @@ class DataRouter:
 
     def handle_joined(self, reader: Participant) -> None:
         """Its reliable data waits until its channel is open."""
+        self._readers[reader] = reader.connection.data_transport
         self._replay.handle_joined(reader, reader.identity)
 
     def handle_ready(self, reader: Participant, label: str) -> None:
@@ -71,7 +73,8 @@ class DataRouter:
         for kept in self._replay.take(reader):
             if kept.is_for(reader.identity, reader.sid):
                 self.replayed += 1
-                self._engine.submit(seam.SendData((reader.connection.data_transport,), RELIABLE, kept.payload))
+                self._engine.submit(seam.SendData((self._readers[reader],), RELIABLE, kept.payload))
+        self._serve(reader)
 
     def handle_data(self, sender: Participant, label: str, payload: bytes) -> None:
         if label not in (RELIABLE, LOSSY):
@@ -90,80 +93,85 @@ class DataRouter:
                 return self._drop("repeated")
             sender.last_message_sequence = packet.sequence
         _stamp(packet, sender)
-        self._forward(sender, label, packet, sender.room.others(sender))
+        self._forward(sender, label, _named(packet), packet.SerializeToString())
         return None
 
     def handle_overflow(self, reader: Participant) -> None:
-        state = self._readers.setdefault(reader, _Reader())
-        if not state.dropping:
-            state.pausing = True
-            state.patience.arm()
+        if reader in self._readers and reader not in self._slow:
+            self._slow[reader] = _SlowReader()
             self._repause()
 
     def handle_low(self, reader: Participant) -> None:
-        """The reader has drained: it is well, and its history is forgotten."""
-        self._readers.pop(reader, None)
+        """The reader has drained: it is well."""
+        self._slow.pop(reader, None)
+        self._serve(reader)
         self._repause()
 
     def handle_left(self, participant: Participant, *, may_return: bool) -> None:
         self._replay.handle_left(participant, participant.identity, may_return=may_return)
         self._readers.pop(participant, None)
+        self._served.pop(participant, None)
+        self._slow.pop(participant, None)
         self._paused.discard(participant)
-        for state in self._readers.values():
-            state.senders.discard(participant)
+        self._senders = {
+            sender: None if readers is None else readers - {participant}
+            for sender, readers in self._senders.items()
+            if sender is not participant
+        }
         self._repause()
 
     def handle_timeout(self, now: float) -> None:
         self._replay.handle_timeout(now)
+        for reader, slow in self._slow.items():
+            if slow.patience.expired(now):
+                slow.dropping = True
+                self._served.pop(reader, None)
+                self._repause()
         if self._memory.expired(now):
             self._memory.arm()
-            self._readers = {
-                reader: state for reader, state in self._readers.items() if state.pausing or state.dropping
-            }
-        for state in self._readers.values():
-            if state.patience.expired(now):
-                state.pausing, state.dropping = False, True
-                state.senders.clear()
-                self._repause()
-
-    def send(self, label: str, packet: models.DataPacket, candidates: Iterable[Participant]) -> None:
-        """Data of the server API, which comes from nobody."""
-        self._forward(None, label, packet, candidates)
+            if not self._paused:
+                self._senders.clear()
 
     # ------------------------------------------------------------------------------------------------- internals
 
-    def _forward(
-        self, sender: Participant | None, label: str, packet: models.DataPacket, candidates: Iterable[Participant]
-    ) -> None:
-        named = _named(packet)
-        targets = [target for target in candidates if not named or target.identity in named or target.sid in named]
-        payload = packet.SerializeToString()
+    def _forward(self, sender: Participant, label: str, named: frozenset[str], payload: bytes) -> None:
+        readers = self._readers
         if label == RELIABLE:
-            self._replay.handle_sent("" if sender is None else sender.identity, named, payload)
-            targets = [target for target in targets if self._takes_reliable(target, sender)]
-        if not targets:
+            self._replay.handle_sent(sender.identity, named, payload)
+            for reader, slow in self._slow.items():
+                if slow.dropping and reader is not sender and _is_for(reader, named):
+                    self._drop("slow_reader")
+            readers = self._served
+        # What goes to everybody is looked at for nobody: in a large room this is the dearest line.
+        targets = {reader: at for reader, at in readers.items() if _is_for(reader, named)} if named else readers
+        transports = tuple([transport for target, transport in targets.items() if target is not sender])
+        if not transports:
             return
         self.forwarded += 1
-        transports = tuple(target.connection.data_transport for target in targets)
         self._engine.submit(seam.SendData(transports, label, payload))
+        if label == RELIABLE:
+            self._remember(sender, frozenset(targets) if named else None)
 
-    def _takes_reliable(self, reader: Participant, sender: Participant | None) -> bool:
-        if self._replay.waits(reader):
-            return False
-        state = self._readers.get(reader)
-        if state is None:
-            state = self._readers[reader] = _Reader()
-        if state.dropping:
-            self._drop("slow_reader")
-            return False
-        if sender is not None and sender not in state.senders:
-            state.senders.add(sender)
-            if state.pausing:
-                self._repause()
-        return True
+    def _serve(self, reader: Participant) -> None:
+        transport, slow = self._readers.get(reader), self._slow.get(reader)
+        if transport is not None and not self._replay.waits(reader) and (slow is None or not slow.dropping):
+            self._served[reader] = transport
+
+    def _remember(self, sender: Participant, readers: frozenset[Participant] | None) -> None:
+        before = self._senders.get(sender, _NOBODY)
+        if before is None or (readers is not None and readers <= before) or sender not in self._readers:
+            return
+        self._senders[sender] = None if readers is None else before | readers
+        self._repause()
 
     def _repause(self) -> None:
-        wanted = {sender for state in self._readers.values() if state.pausing for sender in state.senders}
+        """Whoever sends to a slow reader, for whom there still is patience, is not read."""
+        slow = {reader for reader, state in self._slow.items() if not state.dropping}
+        wanted = {
+            sender
+            for sender, readers in self._senders.items()
+            if (slow if readers is None else slow & readers) - {sender}
+        }
         for sender in wanted ^ self._paused:
             for transport in sender.connection.transports():
                 self._engine.submit(seam.PauseData(transport, sender in wanted))
@@ -190,6 +198,11 @@ def _named(packet: models.DataPacket) -> frozenset[str]:
     return named
 
 
+def _is_for(reader: Participant, named: frozenset[str]) -> bool:
+    return not named or reader.identity in named or reader.sid in named
+
+
+_NOBODY: frozenset[Participant] = frozenset()
 DROP_REASONS = ("unknown_channel", "not_allowed", "malformed", "repeated", "slow_reader")
 # Long enough for a phone to change networks; short enough that the others' calls and chats do not seem dead.
 PAUSE_S = 5.0

@@ -20,7 +20,7 @@ Reader = TypeVar("Reader")
 @dataclass(frozen=True, slots=True)
 class Kept:
     number: int
-    #: Identity of the sender, "" for the server API.
+    #: Identity of the sender.
     sender: str
     #: Identities and sids that may have it; empty: everybody.
     named: frozenset[str]

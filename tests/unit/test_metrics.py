@@ -191,7 +191,7 @@ async def test_a_blocked_loop_shows_as_lag() -> None:
     metrics = Metrics("1")
     task = asyncio.create_task(metrics.watch_loop())
     await asyncio.sleep(0.05)
-    time.sleep(0.3)
+    time.sleep(0.8)
     await asyncio.sleep(0.15)
     task.cancel()
     samples = scrape(metrics)

@@ -37,7 +37,8 @@ async def test_joins_and_leaves_give_everything_back(call: Call) -> None:
     assert len(room.participants) == 1
     assert len(call.server._claims) == 1
     assert len(call.server._sessions) == 1
-    assert not room.data._readers
+    assert set(room.data._readers) == set(room.participants.values())
+    assert not room.data._slow and not room.data._senders
     assert len(room.participants["keeper"].subscriptions._by_track) == 0  # type: ignore[index]
 
 
