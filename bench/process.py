@@ -118,11 +118,13 @@ def end_with_bench(core: int) -> Sequence[str]:
 
 
 def own_version() -> str:
-    """Of the tree that is measured."""
-    said = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    return said.stdout.strip()
+    """Of the tree that is measured. The reports of what was measured before do not make it dirty."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":!bench/reports")
+    return _git("describe", "--always") + ("-dirty" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, cwd=ROOT).stdout.strip()
 
 
 def _replaced(text: str, places: Sequence[tuple[str, str]]) -> str:

@@ -60,8 +60,8 @@ def sections(result: Mapping[str, Any]) -> Iterator[Section]:
             yield Section(f"## {title}\n\n{_load_table(loads)}", _FIGURES[name])
         if name == "memory" and result["memory"]:
             yield Section(f"## {title}\n\n{_memory_table(result['memory'])}", ("memory against participants",))
-    if result["failures"]:
-        yield Section("\n".join(["## Not measured", "", *(f"- {sentence}" for sentence in result["failures"])]))
+    absent = [*result["failures"], *_NOT_INSTALLED]
+    yield Section("\n".join(["## Not measured", "", *(f"- {sentence}" for sentence in absent)]))
     yield Section(_configurations(result))
 
 
@@ -184,15 +184,17 @@ def _case_table(
                 over, marks = f"{over}, earlier {before:.2f}", f"{marks} *earlier"
             rows.append([name, f"{server}{marks}", over, *cells])
             name = ""
-    heads = ["case", "server", "its CPU / ours", *(["ours / floor"] if has_floor else [])]
+    heads = ["case", "server", "its CPU / ours", *(["in floors"] if has_floor else [])]
     text = table([*heads, *(COLUMNS[figure].head for figure in figures)], rows)
     return f"{text}\n\n{_FLOOR}" if has_floor else text
 
 
 def _floor_cell(case: Mapping[str, Any], server: str) -> str:
     found = case.get("floor")
-    if server != "ours" or found is None:
+    if found is None:
         return "-"
+    if server != "ours":
+        return f"{case['servers'][server]['cpu_us']['median'] / found['cpu_us']['median']:.2f}"
     shape = found["shapes"][0]
     less = "" if found["comparable"] else " idle"
     size = f"{shape['datagram_bytes']} B x {shape['burst']}"
@@ -274,7 +276,7 @@ class Column:
 COLUMNS = {
     "cpu_us": Column("us", "{:.2f}"),
     "forwarded_pps": Column("packets/s", "{:.0f}"),
-    "pps_per_core": Column("packets per CPU second", "{:.0f}"),
+    "pps_per_core": Column("packets/s per core", "{:.0f}"),
     "server_busy": Column("busy", "{:.0%}"),
     "generator_busy": Column("generator busy", "{:.0%}"),
     "lost": Column("lost", "{:.2%}"),
@@ -291,12 +293,17 @@ COLUMNS = {
 }
 SAME_WORK = 0.1
 _FLOOR = (
-    "Ours / floor: our CPU per packet divided by the floor's in the same round; then the floor's own, the bytes of its packets and how "
-    f"many leave together. `idle`: a server that is busy for less than {floor.LEAST_BUSY:.0%} of its core does more beside forwarding "
-    f"than the floor knows of, so that the gate ({GATE_RATIO:g}) is not about it."
+    "In floors: CPU per packet divided by the floor's, ours in the same round, others' by their medians; then the floor's own, the "
+    f"bytes of its packets and how many leave together. `idle`: a server that is busy for less than {floor.LEAST_BUSY:.0%} of its core "
+    f"does more beside forwarding than the floor knows of, so that the gate ({GATE_RATIO:g}) is not about it."
+)
+_NOT_INSTALLED = (
+    "mediasoup: `npm install mediasoup` ends with `meson.build: ERROR: could not get openssl-3.0.8.tar.gz`, its worker's source.",
+    "MediaMTX: `go install github.com/bluenviron/mediamtx@latest` ends with `403 Forbidden`, named versions likewise; Debian has none.",
 )
 _MEDIA = (
     "cpu_us",
+    "pps_per_core",
     "forwarded_pps",
     "server_busy",
     "generator_busy",
