@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any
 
 from bench.verdict import Verdict
 
@@ -21,6 +24,15 @@ def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
     return parse
 
 
+def earlier_report(name: str) -> dict[str, Any]:
+    """For `argparse`: an earlier --json FILE, so that a run of hours does not end at its absence."""
+    try:
+        result: dict[str, Any] = json.loads(Path(name).read_text())
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{name}: {error}") from error
+    return result
+
+
 def say_missed(verdicts: Iterable[Verdict]) -> bool:
     """Whether there is one."""
     missed = [verdict for verdict in verdicts if not verdict.passed]
@@ -32,3 +44,8 @@ def say_missed(verdicts: Iterable[Verdict]) -> bool:
 def say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+COMPARE_HELP = (
+    "mark every ratio that is over a tenth away from that in an earlier --json FILE; with --render, after the fact"
+)

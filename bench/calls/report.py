@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.calls import compare, floor, gates
+from bench import compare
+from bench.calls import floor, gates
 from bench.calls.results import Measured, MemoryGrowth, Results, Swept
 from bench.calls.scenarios import GROUPS
 from bench.calls.statistics import FIGURES, Row, ratio
@@ -48,7 +49,7 @@ def sections(result: Mapping[str, Any]) -> Iterator[Section]:
     yield Section(_head(result))
     yield Section(gates_table(result["gates"]), ("side by side",))
     if "two_runs" in result:
-        yield Section(_two_runs(result["two_runs"]))
+        yield Section(compare.markdown(result["two_runs"]))
     for name, title in GROUPS.items():
         cases = [case for case in result["cases"] if case["group"] == name and case["servers"]]
         if cases:
@@ -149,23 +150,6 @@ def _head(result: Mapping[str, Any]) -> str:
         "forwards over a tenth more or fewer packets than we do: it does not do the same. `*earlier` marks a ratio that is over a tenth "
         "away from that of an earlier run (see Two runs)."
     )
-
-
-def _two_runs(found: Mapping[str, Any]) -> str:
-    share = f" ({found['agree'] / found['ratios']:.0%})" if found["ratios"] else ""
-    text = (
-        f"## Two runs\n\nBeside `{' '.join(found['command'])}` on {found['date']}: {found['agree']} of {found['ratios']} ratios{share} "
-        f"are within {compare.TOLERANCE:.0%} of that run's. The rows of the others are marked as disturbed."
-    )
-    if alone := found["only_earlier"] + found["only_now"]:
-        text += f" Ratios in one of the runs only: {alone}."
-    if not found["apart"]:
-        return text
-    rows = [
-        [f"{each['group']}: {each['case']}", each["server"], f"{each['earlier']:.2f}", f"{each['now']:.2f}"]
-        for each in found["apart"]
-    ]
-    return f"{text}\n\n{table(['case', 'server', 'earlier', 'now'], rows)}"
 
 
 def _case_table(

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import namespace
-from bench.calls import compare, gates, page, peers, report, scenarios
+from bench import compare, namespace
+from bench.calls import gates, page, peers, report, scenarios
 from bench.calls.measure import Bench
 from bench.calls.scenarios import GROUPS
 from bench.calls.servers import SERVERS
-from bench.commandline import names_of, say, say_missed
+from bench.commandline import COMPARE_HELP, earlier_report, names_of, say, say_missed
 from bench.machine import about
 from bench.report import dump
 
@@ -77,15 +77,6 @@ def _write_pages(file: Path) -> None:
     file.with_suffix(".html").write_text(page.html(result))
 
 
-def _report_of(name: str) -> dict[str, Any]:
-    """For `argparse`: an earlier --json FILE, so that a run of hours does not end at its absence."""
-    try:
-        result: dict[str, Any] = json.loads(Path(name).read_text())
-    except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"{name}: {error}") from error
-    return result
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench calls", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small room of each kind, in under three minutes")
@@ -99,12 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, help="length of a measuring window; default 1.5, quick 0.6")
     parser.add_argument("--json", metavar="FILE", help="write everything to FILE, and the pages beside it (.md, .html)")
     parser.add_argument("--render", metavar="FILE", help="only write the pages of an earlier --json FILE again")
-    parser.add_argument(
-        "--compare",
-        metavar="EARLIER",
-        type=_report_of,
-        help="mark every ratio that is over a tenth away from that in an earlier --json FILE; with --render, after the fact",
-    )
+    parser.add_argument("--compare", metavar="EARLIER", type=earlier_report, help=COMPARE_HELP)
     parser.add_argument(
         "--peers", action="store_true", help="only build the servers to compare with, and say what is missing"
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from bench import compare
 from bench.report import circumstances, gates_table, spread_cell, table
 from bench.statistics import Spread
 from bench.turn import gates
@@ -28,10 +29,13 @@ def as_json(results: Results, verdicts: Sequence[Verdict], about: Mapping[str, A
 def markdown(result: Mapping[str, Any]) -> str:
     """The report of `as_json`'s result."""
     parts = [_head(result), gates_table(result["gates"])]
+    if "two_runs" in result:
+        parts.append(compare.markdown(result["two_runs"]))
+    earlier = compare.earlier_ratios(result)
     for name, (title, columns) in _TABLES.items():
         loads = [each for each in (*result["loads"], *result["zero_hop"]) if each["group"] == name]
         if loads:
-            parts.append(f"## {title}\n\n{_table(loads, columns)}")
+            parts.append(f"## {title}\n\n{_table(loads, columns, earlier)}")
     if result["memory"]:
         parts.append(f"## Memory\n\n{_memory(result['memory'])}")
     return "\n\n".join(parts) + "\n"
@@ -80,12 +84,13 @@ def _head(result: Mapping[str, Any]) -> str:
         "CPU is in microseconds of the server's threads for each packet that arrived: median (min-max). A ratio is that server's CPU "
         "divided by ours, round by round. `*` marks rows with disturbed samples: their number, and the JSON file says what it was. "
         "`~` marks a flood in which the server was idle for more than a tenth of the time: the generator is the slower one, and the "
-        "server paid for more wake-ups than it would have under full load. "
+        "server paid for more wake-ups than it would have under full load. `*earlier` marks a ratio that is over a tenth away from "
+        "that of an earlier run, with that one. "
         "coturn 4.17.1 was found 5-8 % cheaper than the 4.6.1 that Debian ships and that runs here."
     )
 
 
-def _table(loads: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+def _table(loads: Sequence[Mapping[str, Any]], columns: Sequence[str], earlier: Mapping[compare.Place, float]) -> str:
     names = list(dict.fromkeys(name for each in loads for name in each["servers"]))
     others = [name for name in names if name != "ours"] if "ours" in names else []
     heads = [f"{name} {_COLUMNS[column][0]}" for column in columns for name in names]
@@ -93,7 +98,10 @@ def _table(loads: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     rows = []
     for each in loads:
         cells = [_cell(each["servers"].get(name), column) for column in columns for name in names]
-        cells += [spread_cell(each["over_ours"].get(name), "{:.2f}") for name in others]
+        for name in others:
+            before = earlier.get((each["group"], each["case"], name))
+            mark = "" if before is None else f" *earlier {before:.2f}"
+            cells.append(spread_cell(each["over_ours"].get(name), "{:.2f}") + mark)
         rows.append([each["case"], *cells])
     return table(["load", *heads], rows)
 

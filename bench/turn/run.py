@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import namespace
-from bench.commandline import names_of, say, say_missed
+from bench import compare, namespace
+from bench.commandline import COMPARE_HELP, earlier_report, names_of, say, say_missed
 from bench.machine import about
 from bench.report import dump
 from bench.turn import cells, gates, peers, report
@@ -22,7 +22,7 @@ from bench.turn.servers import SERVERS
 def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.render:
-        _write_markdown(Path(arguments.render))
+        _render(Path(arguments.render), arguments.compare)
         return 0
     if lines := peers.build() if arguments.peers else peers.missing(arguments.servers):
         say("\n".join(["missing, install with:", *lines]))
@@ -52,11 +52,19 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         "seconds": plan.seconds,
     }
     result = report.as_json(results, verdicts, circumstances)
+    if arguments.compare:
+        result = compare.beside(result, arguments.compare)
     say(report.markdown(result))
     if arguments.json:
         Path(arguments.json).write_text(dump(result))
         _write_markdown(Path(arguments.json))
     return 1 if say_missed(verdicts) else 0
+
+
+def _render(file: Path, earlier: dict[str, Any] | None) -> None:
+    if earlier is not None:
+        file.write_text(dump(compare.beside(json.loads(file.read_text()), earlier)))
+    _write_markdown(file)
 
 
 def _write_markdown(file: Path) -> None:
@@ -80,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a measuring window; default 0.5")
     parser.add_argument("--json", metavar="FILE", help="write everything to FILE, and the report beside it (.md)")
     parser.add_argument("--render", metavar="FILE", help="only write the report of an earlier --json FILE again")
+    parser.add_argument("--compare", metavar="EARLIER", type=earlier_report, help=COMPARE_HELP)
     parser.add_argument(
         "--peers", action="store_true", help="only build the servers to compare with, and say what is missing"
     )

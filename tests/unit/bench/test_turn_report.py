@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+from bench import compare
 from bench.report import dump
-from bench.turn import gates, report
+from bench.turn import gates, report, run
 from bench.turn.gates import Memory, Results
 from tests.unit.bench.numbers import measured, row, zero_hop
 
@@ -58,6 +60,17 @@ def test_gates_are_told_with_their_worst_row() -> None:
     )
     missed = report.markdown(result(train_us=2))
     assert "| coturn's CPU / ours | 3 | 1 | 2.5 (10 allocations, 1200 B, trains of 16, to peers) | 1 missed |" in missed
+
+
+def test_a_ratio_that_an_earlier_run_does_not_repeat_is_marked(tmp_path: Path) -> None:
+    new, earlier = tmp_path / "new.json", tmp_path / "earlier.json"
+    new.write_text(dump(result(train_us=2)))
+    earlier.write_text(dump(result()))
+    assert run.main(["--render", str(new), "--compare", str(earlier)]) == 0
+    text = new.with_suffix(".md").read_text()
+    assert "on 2026-01-02, a CPU: 2 of 4 ratios (50%) are within 10% of that run's." in text
+    assert "| 2.50 (2.25-3.00) *earlier 5.00 | 1.75 (1.75-1.75) *earlier 3.50 |" in text
+    assert "*earlier" not in report.markdown(compare.beside(result(), result())).partition("## Two runs")[2]
 
 
 def test_the_json_keeps_every_sample_as_the_generator_told_it() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.calls import compare, report, run, scenarios
+from bench import compare
+from bench.calls import report, run, scenarios
 from bench.calls.results import Results
 from bench.report import dump
 from tests.unit.bench.call_numbers import measured, row
