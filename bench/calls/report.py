@@ -175,10 +175,11 @@ def _case_table(
 
 def _floor_cell(case: Mapping[str, Any], server: str) -> str:
     found = case.get("floor")
-    if found is None:
+    cpu = case["servers"][server].get("cpu_us")
+    if found is None or cpu is None:
         return "-"
     if server != "ours":
-        return f"{case['servers'][server]['cpu_us']['median'] / found['cpu_us']['median']:.2f}"
+        return f"{cpu['median'] / found['cpu_us']['median']:.2f}"
     shape = found["shapes"][0]
     less = "" if found["comparable"] else " idle"
     size = f"{shape['datagram_bytes']} B x {shape['burst']}"
