@@ -1,11 +1,13 @@
-"""Whether two runs say the same: every ratio of one beside that of the other, of calls as of TURN. Pure: works on the JSON of both."""
+"""Whether two runs say the same: every ratio of one beside that of the other, of calls as of TURN. Works on the JSON of both."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from bench.report import table
+from bench.report import dump, table
 
 #: Group, case, server.
 Place = tuple[str, str, str]
@@ -27,6 +29,11 @@ def beside(result: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, A
         "apart": apart,
     }
     return {**result, "two_runs": two_runs}
+
+
+def add_to(file: Path, earlier: Mapping[str, Any]) -> None:
+    """The same for a --json FILE, which keeps it."""
+    file.write_text(dump(beside(json.loads(file.read_text()), earlier)))
 
 
 def earlier_ratios(result: Mapping[str, Any]) -> dict[Place, float]:

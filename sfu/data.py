@@ -20,7 +20,7 @@ from livekit.protocol import models
 from sfu import seam
 from sfu.engine import EngineFacade
 from sfu.policy.patience import Patience
-from sfu.replay import Replay
+from sfu.replay import Replay, is_named
 
 if TYPE_CHECKING:
     from sfu.participant import Participant
@@ -112,12 +112,8 @@ class DataRouter:
         self._readers.pop(participant, None)
         self._served.pop(participant, None)
         self._slow.pop(participant, None)
+        self._senders.pop(participant, None)
         self._paused.discard(participant)
-        self._senders = {
-            sender: None if readers is None else readers - {participant}
-            for sender, readers in self._senders.items()
-            if sender is not participant
-        }
         self._repause()
 
     def handle_timeout(self, now: float) -> None:
@@ -139,11 +135,13 @@ class DataRouter:
         if label == RELIABLE:
             self._replay.handle_sent(sender.identity, named, payload)
             for reader, slow in self._slow.items():
-                if slow.dropping and reader is not sender and _is_for(reader, named):
+                if slow.dropping and reader is not sender and is_named(named, reader.identity, reader.sid):
                     self._drop("slow_reader")
             readers = self._served
-        # What goes to everybody is looked at for nobody: in a large room this is the dearest line.
-        targets = {reader: at for reader, at in readers.items() if _is_for(reader, named)} if named else readers
+        targets = readers
+        # Without names nobody is looked at: in a large room that would be the dearest line.
+        if named:
+            targets = {item: at for item, at in readers.items() if is_named(named, item.identity, item.sid)}
         transports = tuple([transport for target, transport in targets.items() if target is not sender])
         if not transports:
             return
@@ -196,10 +194,6 @@ def _named(packet: models.DataPacket) -> frozenset[str]:
     if packet.WhichOneof("value") == "user":
         named |= {*packet.user.destination_identities, *packet.user.destination_sids}
     return named
-
-
-def _is_for(reader: Participant, named: frozenset[str]) -> bool:
-    return not named or reader.identity in named or reader.sid in named
 
 
 _NOBODY: frozenset[Participant] = frozenset()

@@ -27,7 +27,12 @@ class Kept:
     payload: bytes
 
     def is_for(self, identity: str, sid: str) -> bool:
-        return self.sender != identity and (not self.named or identity in self.named or sid in self.named)
+        return self.sender != identity and is_named(self.named, identity, sid)
+
+
+def is_named(named: frozenset[str], identity: str, sid: str) -> bool:
+    """Whether data for `named` is for this one; where nobody is named it is for everybody."""
+    return not named or identity in named or sid in named
 
 
 class Replay(Generic[Reader]):

@@ -23,7 +23,9 @@ from bench.report import dump
 def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.render:
-        _render(Path(arguments.render), arguments.compare)
+        if arguments.compare:
+            compare.add_to(Path(arguments.render), arguments.compare)
+        _write_pages(Path(arguments.render))
         return 0
     servers = arguments.servers or list(scenarios.QUICK_SERVERS if arguments.quick else SERVERS)
     if lines := peers.build() if arguments.peers else peers.missing(servers):
@@ -63,12 +65,6 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str], servers: Sequen
         Path(arguments.json).write_text(dump(result))
         _write_pages(Path(arguments.json))
     return 1 if say_missed(verdicts) or results.failures else 0
-
-
-def _render(file: Path, earlier: dict[str, Any] | None) -> None:
-    if earlier is not None:
-        file.write_text(dump(compare.beside(json.loads(file.read_text()), earlier)))
-    _write_pages(file)
 
 
 def _write_pages(file: Path) -> None:

@@ -22,7 +22,9 @@ from bench.turn.servers import SERVERS
 def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.render:
-        _render(Path(arguments.render), arguments.compare)
+        if arguments.compare:
+            compare.add_to(Path(arguments.render), arguments.compare)
+        _write_markdown(Path(arguments.render))
         return 0
     if lines := peers.build() if arguments.peers else peers.missing(arguments.servers):
         say("\n".join(["missing, install with:", *lines]))
@@ -59,12 +61,6 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         Path(arguments.json).write_text(dump(result))
         _write_markdown(Path(arguments.json))
     return 1 if say_missed(verdicts) else 0
-
-
-def _render(file: Path, earlier: dict[str, Any] | None) -> None:
-    if earlier is not None:
-        file.write_text(dump(compare.beside(json.loads(file.read_text()), earlier)))
-    _write_markdown(file)
 
 
 def _write_markdown(file: Path) -> None:

@@ -191,7 +191,7 @@ async def test_a_blocked_loop_shows_as_lag() -> None:
     metrics = Metrics("1")
     task = asyncio.create_task(metrics.watch_loop())
     await asyncio.sleep(0.05)
-    time.sleep(0.8)
+    time.sleep(0.8)  # the stall that is to be seen, longer than the time between two looks
     await asyncio.sleep(0.15)
     task.cancel()
     samples = scrape(metrics)
