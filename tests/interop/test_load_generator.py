@@ -15,6 +15,7 @@ from tests.support.server import Server
 
 SECONDS = 1.0
 PEOPLE = 3
+CROWD = 100
 
 
 class Call:
@@ -90,6 +91,26 @@ def test_delay_is_reported_as_it_is(call: Call) -> None:
     after = call.measure()["latency_us"]["p50"]
     call.impair()
     assert after - before == pytest.approx(5_000, rel=0.1)
+
+
+def test_who_joins_in_a_crowd_misses_nothing_from_the_first_packet_on(
+    binary: Path, start_server: Any, tmp_path: Path
+) -> None:
+    server: Server = start_server()
+    speaker = {"token": server.token("crowd", "speaker"), "audio": True, "video": "vp8"}
+    watches = {"audio": True, "high": 1, "low": 0}
+    crowd = [{"token": server.token("crowd", f"p{number}"), "subscribe": watches} for number in range(CROWD)]
+    call = {"url": server.url, "media": str(call_media.make(tmp_path)), "full_every": 0}
+    with Peer(1, str(binary), "call") as generator:
+        generator.ask("join", participants=[speaker], **call)
+        joined = generator.ask("join", participants=crowd, **call)
+        assert (joined["failed"], joined["joined"]) == ([], CROWD)
+        # Counters are told once a second.
+        seen = generator.ask("measure", seconds=1.2, pid=server.pid, cores=[0, 1])
+        assert (seen["lost"], seen["own_drops"]) == (0, 0)
+        assert server.metrics().get('sfu_packets_dropped_total{reason="no_path"}', 0) == 0
+    assert generator.process.stdout is not None
+    generator.process.stdout.close()
 
 
 def test_over_tls_the_certificate_must_be_one_that_the_machine_trusts(

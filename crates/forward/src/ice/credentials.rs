@@ -8,12 +8,18 @@ use wire::stun::{Class, Message, Method, TransactionId, Writer};
 #[derive(Clone)]
 pub(crate) struct Credentials {
     pub(crate) ufrag: String,
+    password: String,
     key: hmac::Key,
 }
 
 impl Credentials {
     pub(crate) fn new(ufrag: String, password: &str) -> Self {
-        Self { ufrag, key: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes()) }
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
+        Self { ufrag, password: password.to_owned(), key }
+    }
+
+    pub(crate) fn are(&self, ufrag: &str, password: &str) -> bool {
+        self.ufrag == ufrag && self.password == password
     }
 
     /// Whether MESSAGE-INTEGRITY is there and right; compared in constant time.

@@ -63,7 +63,11 @@ impl Agent {
 
     // ---- commands
 
+    /// The same again, as each answer of the client says it, changes nothing: a check that is on its way stays good.
     pub(crate) fn set_remote(&mut self, now: Instant, ufrag: String, password: &str) {
+        if self.remote.as_ref().is_some_and(|remote| remote.are(&ufrag, password)) {
+            return;
+        }
         self.remote = Some(Credentials::new(ufrag, password));
         self.paths.iter_mut().for_each(|state| state.check = None);
         let unproven: Vec<Path> = self.paths.iter().filter(|state| !state.validated).map(|state| state.path).collect();
@@ -126,7 +130,7 @@ impl Agent {
     /// The next message that may be sent now.
     pub(crate) fn poll_datagram(&mut self) -> Option<(Path, Vec<u8>)> {
         while let Some((path, message)) = self.outbound.pop_front() {
-            if self.charge(path, message.len()) {
+            if self.paths.get(path).is_some_and(|state| state.charge(message.len(), 0)) {
                 return Some((path, message));
             }
         }
@@ -165,14 +169,19 @@ impl Agent {
         std::iter::once(&self.local).chain(&self.previous).map(|credentials| credentials.ufrag.as_str())
     }
 
-    /// Whether `len` bytes may go over this path now; if so, they count as sent.
+    /// Whether media may begin on the path that is selected. One that was asked in vain for a while has to do as it is: its client
+    /// leaves checks unanswered.
+    pub(crate) fn may_begin(&mut self) -> bool {
+        let selected = self.paths.selected().and_then(|path| self.paths.get(path));
+        let in_vain = |check: &Check| check.attempts > PATIENT_ATTEMPTS;
+        selected.is_some_and(|state| state.validated || state.check.as_ref().is_some_and(in_vain))
+    }
+
+    /// Whether `len` bytes of anything but our own messages may go over this path now; if so, they count as sent. They leave room for
+    /// a check, or the path would never be proven.
     #[inline]
     pub(crate) fn charge(&mut self, path: Path, len: usize) -> bool {
-        let Some(state) = self.paths.get(path).filter(|state| state.may_send(len)) else {
-            return false;
-        };
-        state.note_sent(len);
-        true
+        self.paths.get(path).is_some_and(|state| state.charge(len, CHECK_BYTES))
     }
 
     // ---- details
@@ -300,6 +309,10 @@ const CONSENT: Duration = Duration::from_secs(30);
 // 50, 100, ... 3200 ms: about 6 s in all; the client's next check starts it over.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const CHECK_ATTEMPTS: u8 = 7;
+// Of those: about 750 ms.
+const PATIENT_ATTEMPTS: u8 = 4;
+// With ufrags of usual length.
+const CHECK_BYTES: usize = 160;
 // A host candidate's, RFC 8445 section 5.1.2.1 with the highest local preference.
 const HOST_PRIORITY: u32 = (126 << 24) | (65_535 << 8) | 255;
 // One batch of checks of a client with many candidates.

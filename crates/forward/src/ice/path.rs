@@ -54,13 +54,14 @@ impl PathState {
         }
     }
 
-    /// Whether `len` more bytes may go there now.
-    pub(super) fn may_send(&self, len: usize) -> bool {
-        self.validated || self.sent + len as u64 <= AMPLIFICATION * self.received
-    }
-
-    pub(super) fn note_sent(&mut self, len: usize) {
-        self.sent += len as u64;
+    /// Whether `len` more bytes may go there now, with room left for `spare`; if so, they count as sent.
+    #[inline]
+    pub(super) fn charge(&mut self, len: usize, spare: usize) -> bool {
+        let may = self.validated || self.sent + (len + spare) as u64 <= AMPLIFICATION * self.received;
+        if may {
+            self.sent += len as u64;
+        }
+        may
     }
 
     pub(super) fn note_received(&mut self, len: usize) {

@@ -156,6 +156,34 @@ fn our_own_check_is_repeated_until_it_is_answered() {
 }
 
 #[test]
+fn the_same_description_again_leaves_a_check_good() {
+    let (mut agent, now) = (agent(), Instant::now());
+    agent.set_remote(now, "clie".to_owned(), "the client's");
+    agent.handle_stun(now, path(1), &check(&server(), "serv:clie", |_| ()));
+    let (_, ours) = answers(&mut agent).pop().unwrap();
+    agent.set_remote(now, "clie".to_owned(), "the client's");
+    assert_eq!(answers(&mut agent), []);
+    let client = Credentials::new("clie".to_owned(), "the client's");
+    let response = client.write(Class::Success, Message::parse(&ours).unwrap().transaction_id(), |_| ()).unwrap();
+    assert_eq!(agent.handle_stun(now, path(1), &response), StunOutcome::Verified { new_path: false });
+}
+
+#[test]
+fn what_else_is_sent_leaves_room_for_a_check() {
+    let (mut agent, mut now) = (agent(), Instant::now());
+    agent.set_remote(now, "clie".to_owned(), "the client's");
+    agent.handle_stun(now, path(1), &check(&server(), "serv:clie", |_| ()));
+    assert_eq!(answers(&mut agent).len(), 2);
+    for _ in 0..3 {
+        agent.note_received(path(1), 60);
+        while agent.charge(path(1), 10) {}
+        now = agent.poll_timeout().unwrap();
+        agent.handle_timeout(now);
+        assert_eq!(answers(&mut agent).len(), 1);
+    }
+}
+
+#[test]
 fn an_unanswered_check_ends_after_some_seconds_and_starts_over_with_the_clients_next() {
     let (mut agent, start) = (agent(), Instant::now());
     agent.set_remote(start, "clie".to_owned(), "the client's");

@@ -65,6 +65,8 @@ pub struct Transport {
     events: VecDeque<TransportEvent>,
     /// The path that was told last; there may be none now.
     last_path: Option<Path>,
+    /// `Connected` was told.
+    connected: bool,
     closed: bool,
 }
 
@@ -79,6 +81,7 @@ impl Transport {
             session: Session::new(Role::Server, context, config.srtp_profiles),
             events: VecDeque::new(),
             last_path: None,
+            connected: false,
             closed: false,
         }
     }
@@ -216,7 +219,7 @@ impl Transport {
                 IceEvent::Selected(path) => {
                     self.last_path = Some(path);
                     // The first selection is told by `Connected`.
-                    if self.session.is_connected() {
+                    if self.connected {
                         return Some(TransportEvent::PathChanged(path));
                     }
                 }
@@ -224,12 +227,14 @@ impl Transport {
                 IceEvent::Retired(ufrag) => return Some(TransportEvent::UfragRetired(ufrag)),
             }
         }
-        if self.closed {
+        // Whoever hears of the connection sends media, and most of it would be lost on a path that is not proven.
+        if self.closed || (self.session.is_connected() && !self.connected && !self.ice.may_begin()) {
             return None;
         }
         match self.session.poll_event(now)? {
             SessionEvent::Connected(profile) => {
                 let path = self.last_path?;
+                self.connected = true;
                 Some(TransportEvent::Connected { path, profile })
             }
             SessionEvent::Closed(reason) => {
@@ -262,7 +267,7 @@ impl Transport {
     }
 
     /// Where a media datagram of `len` bytes may go now, and charges it. `None` while there is no path, or while a path
-    /// that has not answered our own check has used up three times what it sent.
+    /// that has not answered our own check has used up three times what it sent, less the room for a check.
     #[inline]
     pub fn may_send(&mut self, len: usize) -> Option<Path> {
         let path = self.ice.selected()?;

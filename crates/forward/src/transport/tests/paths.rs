@@ -19,6 +19,30 @@ fn a_path_that_never_answers_gets_at_most_three_times_what_it_sent() {
 }
 
 #[test]
+fn a_connection_is_told_when_its_path_has_answered() {
+    let mut pair = Pair::new();
+    pair.client.answer_checks(false);
+    pair.introduce();
+    pair.connect();
+    pair.run(300);
+    assert!(pair.server.srtp_outbound().is_some() && !pair.server_connected());
+    pair.client.answer_checks(true);
+    pair.run(500);
+    assert!(pair.server_connected());
+    assert!((1..1_000).all(|index| pair.send_media(index, 1_000)));
+}
+
+#[test]
+fn a_client_that_answers_no_checks_is_let_in_after_a_while() {
+    let mut pair = Pair::new();
+    pair.client.answer_checks(false);
+    pair.introduce();
+    pair.connect();
+    pair.run(2_000);
+    assert!(pair.connected_after_ms().is_some_and(|ms| (500..1_000).contains(&ms)), "{:?}", pair.connected_after_ms());
+}
+
+#[test]
 fn a_path_that_answers_is_not_limited() {
     let mut pair = Pair::connected();
     assert!((1..1_000).all(|index| pair.send_media(index, 1_000)));
