@@ -130,7 +130,7 @@ impl Agent {
     /// The next message that may be sent now.
     pub(crate) fn poll_datagram(&mut self) -> Option<(Path, Vec<u8>)> {
         while let Some((path, message)) = self.outbound.pop_front() {
-            if self.paths.get(path).is_some_and(|state| state.charge(message.len(), 0)) {
+            if self.charge(path, message.len()) {
                 return Some((path, message));
             }
         }
@@ -177,10 +177,14 @@ impl Agent {
         selected.is_some_and(|state| state.validated || state.check.as_ref().is_some_and(in_vain))
     }
 
-    /// Whether `len` bytes of anything but our own messages may go over this path now; if so, they count as sent. They leave room for
-    /// a check, or the path would never be proven.
-    #[inline]
+    /// Whether `len` bytes may go over this path now; if so, they count as sent.
     pub(crate) fn charge(&mut self, path: Path, len: usize) -> bool {
+        self.paths.get(path).is_some_and(|state| state.charge(len, 0))
+    }
+
+    /// The same for media, which never ends: it leaves room for a check, or the path would never be proven.
+    #[inline]
+    pub(crate) fn charge_media(&mut self, path: Path, len: usize) -> bool {
         self.paths.get(path).is_some_and(|state| state.charge(len, CHECK_BYTES))
     }
 

@@ -169,14 +169,14 @@ fn the_same_description_again_leaves_a_check_good() {
 }
 
 #[test]
-fn what_else_is_sent_leaves_room_for_a_check() {
+fn media_leaves_room_for_a_check() {
     let (mut agent, mut now) = (agent(), Instant::now());
     agent.set_remote(now, "clie".to_owned(), "the client's");
     agent.handle_stun(now, path(1), &check(&server(), "serv:clie", |_| ()));
     assert_eq!(answers(&mut agent).len(), 2);
     for _ in 0..3 {
         agent.note_received(path(1), 60);
-        while agent.charge(path(1), 10) {}
+        while agent.charge_media(path(1), 10) {}
         now = agent.poll_timeout().unwrap();
         agent.handle_timeout(now);
         assert_eq!(answers(&mut agent).len(), 1);

@@ -271,7 +271,7 @@ impl Transport {
     #[inline]
     pub fn may_send(&mut self, len: usize) -> Option<Path> {
         let path = self.ice.selected()?;
-        self.ice.charge(path, len).then_some(path)
+        self.ice.charge_media(path, len).then_some(path)
     }
 
     /// Every path whose tuple belongs to this transport (to be forgotten when it closes).
