@@ -8,7 +8,7 @@ use crate::srtp::{Profile, SrtpRejection};
 /// What happened on a transport; polled with `Transport::poll_event`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransportEvent {
-    /// DTLS is done and the fingerprint matched; SRTP and SCTP exist from here on.
+    /// DTLS is done, the fingerprint matched, and the path is proven or was asked in vain for a while; SRTP and SCTP exist.
     Connected {
         /// The selected path.
         path: Path,
